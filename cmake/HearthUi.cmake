@@ -1,0 +1,1 @@
+# The page: npm builds web/ui, and every file of it is embedded, gzipped.

@@ -1,0 +1,79 @@
+/*
+ * calltree: totals by call path, with one node per (caller path, function).
+ *
+ * Made from a profile in one backward pass over its stacks. Node 0 is the root ("all").
+ * Nodes are in depth-first order, children sorted by name, so that the same profile always
+ * draws the same picture; a subtree is a contiguous range. Inlined callees are nodes of
+ * their own. Immutable.
+ */
+#pragma once
+#include "base/auto.h"
+#include "base/err.h"
+#include "profile/profile.h"
+
+/* Where the code of a frame lives; a colour on the page, a suffix in folded text. Part of the
+ * HTTP API: append only, never renumber. */
+enum frame_kind {
+	FRAME_ROOT = 0,
+	FRAME_NATIVE = 1, /* from an executable file */
+	FRAME_KERNEL = 2,
+	FRAME_INLINED = 3, /* native, inlined into its caller */
+	FRAME_JIT = 4,
+	FRAME_VDSO = 5,
+	FRAME_MARK = 6, /* no code: "[truncated]", "[unknown]", a comm at the root */
+};
+
+struct calltree_node {
+	uint32_t parent;  /* node; the root's is 0 */
+	uint32_t name;    /* string */
+	uint32_t mapping; /* string: filename of the mapping; "" when none */
+	uint32_t end;     /* one past the last node of this subtree */
+	int64_t self_weight;
+	int64_t total_weight;
+	uint64_t self_count;
+	uint64_t total_count;
+	enum frame_kind kind;
+	uint32_t depth; /* the root's is 0 */
+};
+
+struct calltree {
+	struct strtab strings;
+	struct calltree_node *nodes;
+	size_t node_count;
+	uint32_t max_depth;
+};
+
+struct calltree_options {
+	bool by_comm;      /* a first level with the thread's `comm` label */
+	const char *focus; /* only stacks with a function of exactly this name; NULL: all */
+	double min_share;  /* drop subtrees below this share of the total; 0 keeps all */
+};
+
+int calltree_build(struct calltree **out, const struct profile *profile,
+		   const struct calltree_options *options, struct err *err);
+void calltree_free(struct calltree *tree); /* NULL is fine */
+AUTO_DEFINE(calltree)
+
+/* The function table: one row per function, heaviest self first. A function that is on a
+ * stack twice counts once in its total. */
+struct top_row {
+	uint32_t name;    /* string of the table */
+	uint32_t mapping; /* string */
+	enum frame_kind kind;
+	int64_t self_weight;
+	int64_t total_weight;
+	uint64_t self_count;
+	uint64_t total_count;
+};
+
+struct top_table {
+	struct strtab strings;
+	struct top_row *rows;
+	size_t row_count;
+	int64_t total_weight; /* of all stacks: 100 % */
+	uint64_t total_count;
+};
+
+int top_table_build(struct top_table **out, const struct profile *profile, struct err *err);
+void top_table_free(struct top_table *table); /* NULL is fine */
+AUTO_DEFINE(top_table)

@@ -1,0 +1,59 @@
+/*
+ * ledger: what became of every sample. Nothing is lost silently:
+ *
+ *	taken = stored + sum(dropped by reason) + pending
+ *
+ * In the kernel, taken is ticks that hit a thread to be sampled and stored is records handed
+ * to user space; in user space, taken is records received. Plain values.
+ */
+#pragma once
+#include <stdint.h>
+
+/* Why a sample was lost. Stored by name: append, never rename. */
+enum drop_reason {
+	/* in the kernel */
+	DROP_NO_SCRATCH, /* no per-CPU scratch memory */
+	DROP_RING_FULL,  /* user space did not drain the ring buffer in time */
+	/* in user space */
+	DROP_BAD_RECORD,    /* the record is not what abi.h says */
+	DROP_UNKNOWN_STACK, /* the record with the stack itself was lost */
+	DROP_QUEUE_FULL,    /* naming fell behind by more than its queue holds */
+	DROP_NO_MEMORY,
+	DROP_STORE_FAILED, /* the store refused the batch: disk full, I/O error */
+	DROP_REASONS,
+};
+
+/* "ring_full", ...: as shown in the API, metrics and the store. */
+const char *drop_reason_name(enum drop_reason reason);
+/* A sentence for a human: what happened and what helps. */
+const char *drop_reason_help(enum drop_reason reason);
+
+struct ledger {
+	uint64_t taken;
+	uint64_t stored;
+	uint64_t pending; /* under way at the moment of reading */
+	uint64_t dropped[DROP_REASONS];
+};
+
+uint64_t ledger_dropped(const struct ledger *ledger);
+/* Does the law hold? */
+int ledger_balances(const struct ledger *ledger);
+/* after - before, field by field (pending: after's). */
+struct ledger ledger_since(const struct ledger *after, const struct ledger *before);
+
+/* What a running sampler tells about itself; filled by profiler/, shown by web/ and cli/. */
+struct sampler_stats {
+	struct ledger kernel;
+	struct ledger user;
+	uint64_t samples_with_cut_stack; /* kernel or user part hit the depth limit */
+	uint64_t late_ticks; /* timer periods that fired late and were added to the next */
+	uint64_t sideband_records;
+	uint64_t sideband_lost; /* perf side-band records the kernel dropped */
+	uint64_t rescans;       /* /proc scans made to heal such losses */
+	uint64_t processes, threads, executables, stacks_cached;
+	uint64_t bpf_run_ns, bpf_runs;       /* time inside the BPF programs; 0 when not measured */
+	uint64_t cpu_user_ns, cpu_system_ns; /* of this process */
+	uint64_t memory_bytes;               /* resident set of this process */
+	uint32_t cpus_sampled, cpus_online;
+	uint32_t rate_hz;
+};

@@ -1,0 +1,175 @@
+/*
+ * profile: a set of samples with its own tables of strings, functions, mappings, locations,
+ * stacks, label sets and threads. What every part of Hearth hands to the next.
+ *
+ * The words are pprof's (google/pprof proto/profile.proto). All tables are dense arrays, ids
+ * are positions, and id 0 is the empty entry: string "", no mapping, no location, the empty
+ * stack, no labels, no thread. Equal entries get one id. Stacks are a trie: a stack is
+ * {parent, location}, the parent being its caller, so parent id < child id always and one
+ * backward pass over the stacks adds children to parents.
+ * Readers may walk the tables directly. One thread; immutable once nobody adds, then any
+ * number may read.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "base/index.h"
+#include "base/strtab.h"
+
+/* What a weight means. Stored: append only, never renumber. */
+enum profile_type {
+	PROFILE_CPU = 1,    /* running on a CPU */
+	PROFILE_OFFCPU = 2, /* waiting; samples carry a wait reason */
+	PROFILE_WALL = 3,   /* both; only in queries, never in a stored sample */
+};
+
+/* "cpu", "offcpu", "wall"; NULL for another value. */
+const char *profile_type_name(enum profile_type type);
+/* The type of that name. -EINVAL with a sentence that lists the names. */
+int profile_type_parse(const char *text, enum profile_type *type, struct err *err);
+
+/* An executable file by build ID. Addresses of locations in it are vaddr, as in the ELF
+ * file; start..limit is the executable segment, also in vaddr. */
+struct profile_mapping {
+	uint64_t start_vaddr;
+	uint64_t limit_vaddr;
+	uint64_t file_off; /* of start_vaddr */
+	uint32_t filename; /* string; "[kernel.kallsyms]", "[vdso]", "[jit]" when no file */
+	uint32_t build_id; /* string, lower-case hex; "" when unknown */
+};
+
+struct profile_function {
+	uint32_t name;        /* string, demangled */
+	uint32_t system_name; /* string, as in the symbol table */
+	uint32_t filename;    /* string, source file */
+	uint32_t start_line;
+};
+
+struct profile_line {
+	uint32_t function;
+	uint32_t line;
+	uint32_t column;
+};
+
+/* lines[first_line .. first_line + line_count): innermost inlined callee first, the last one
+ * is the function that really is at the address. No lines: not symbolized. */
+struct profile_location {
+	uint32_t mapping;
+	uint32_t first_line;
+	uint32_t line_count;
+	bool is_folded; /* several functions share the address (ICF) */
+	uint64_t vaddr;
+};
+
+struct profile_stack {
+	uint32_t parent; /* the caller's stack; 0: this is the outermost frame */
+	uint32_t location;
+};
+
+struct profile_label {
+	uint32_t key;   /* string */
+	uint32_t value; /* string */
+};
+
+/* labels[first .. first + count), sorted by the text of key, no key twice. */
+struct profile_label_set {
+	uint32_t first;
+	uint32_t count;
+};
+
+/* A thread and what it belongs to. Its labels `pid`, `tid` and `thread` are not in the set:
+ * they are these fields. */
+struct profile_thread {
+	uint32_t pid; /* 0 with tid 0: a sample of no particular thread (aggregates, imports) */
+	uint32_t tid;
+	uint32_t name;      /* string: the thread's comm */
+	uint32_t label_set; /* host, service_name, comm, cgroup, ... */
+};
+
+struct profile_sample {
+	int64_t time_unix_ns; /* when taken; 0 in an aggregate */
+	int64_t weight;       /* in the profile's unit: ns, except for imported profiles */
+	uint64_t count;       /* observations it stands for; 1 when raw */
+	uint32_t stack;
+	uint32_t thread;
+	uint32_t reason; /* wait reason of off-CPU samples; 0 for none */
+};
+
+struct profile {
+	enum profile_type type;
+	int64_t start_unix_ns;
+	int64_t duration_ns;
+	int64_t period_ns;  /* nominal time between samples; 0 unknown */
+	uint32_t unit;      /* string: "nanoseconds"; imported profiles may have others */
+	uint32_t type_text; /* string: "cpu"; what an imported profile calls its values */
+
+	struct strtab strings;
+	struct profile_mapping *mappings;
+	struct profile_function *functions;
+	struct profile_line *lines;
+	struct profile_location *locations;
+	struct profile_stack *stacks;
+	struct profile_label *labels;
+	struct profile_label_set *label_sets;
+	struct profile_thread *threads;
+	struct profile_sample *samples;
+	size_t mapping_count, function_count, line_count, location_count, stack_count;
+	size_t label_count, label_set_count, thread_count, sample_count;
+
+	size_t mapping_cap, function_cap, line_cap, location_cap, stack_cap;
+	size_t label_cap, label_set_cap, thread_cap, sample_cap;
+	struct index mapping_index, function_index, location_index, stack_index;
+	struct index label_set_index, thread_index;
+};
+
+/* An empty profile. -ENOMEM. */
+int profile_new(struct profile **out, enum profile_type type);
+void profile_free(struct profile *profile); /* NULL is fine */
+AUTO_DEFINE(profile)
+
+/* Each finds or adds an entry and writes its id. -ENOMEM; -ENOSPC at a table's ceiling
+ * (2^28 entries, 1 GiB of strings); -EINVAL for an id in the entry that is not there. */
+int profile_add_string(struct profile *profile, const char *text, uint32_t *id);
+int profile_add_mapping(struct profile *profile, const struct profile_mapping *mapping,
+			uint32_t *id);
+int profile_add_function(struct profile *profile, const struct profile_function *function,
+			 uint32_t *id);
+/* A location is its (mapping, vaddr) when vaddr is not 0; the lines given first stay. Without
+ * an address (imports) it is its lines. first_line and line_count of `location` are ignored. */
+int profile_add_location(struct profile *profile, const struct profile_location *location,
+			 const struct profile_line *lines, uint32_t line_count, uint32_t *id);
+int profile_add_stack(struct profile *profile, uint32_t parent, uint32_t location, uint32_t *id);
+/* labels in any order; a key given twice is -EINVAL. */
+int profile_add_label_set(struct profile *profile, const struct profile_label *labels,
+			  uint32_t label_count, uint32_t *id);
+int profile_add_thread(struct profile *profile, const struct profile_thread *thread, uint32_t *id);
+/* Samples are kept as they come, one entry each. */
+int profile_add_sample(struct profile *profile, const struct profile_sample *sample);
+
+/* A location that is only a name, e.g. "[truncated]", in no mapping. */
+int profile_add_named_location(struct profile *profile, const char *name, uint32_t *id);
+
+/* Text of a string id; "" when it is not there. Borrowed. */
+static inline const char *profile_string(const struct profile *profile, uint32_t id)
+{
+	return strtab_get(&profile->strings, id);
+}
+
+/* The value of a label of a thread: `pid`, `tid`, `thread`, or one of its label set. NULL
+ * when it has none. Numbers are written into scratch. */
+enum { PROFILE_LABEL_SCRATCH_BYTES = 16 };
+const char *profile_thread_label(const struct profile *profile, uint32_t thread, const char *key,
+				 char scratch[static PROFILE_LABEL_SCRATCH_BYTES]);
+
+/* Sum of weights and counts of all samples. */
+int64_t profile_total_weight(const struct profile *profile);
+uint64_t profile_total_count(const struct profile *profile);
+
+/* Add all of `from` to `into`: tables are united, samples with the same stack, thread and
+ * reason become one (time 0). Start and duration grow to cover both. Order-free. Units must
+ * agree, else -EINVAL. */
+int profile_merge(struct profile *into, const struct profile *from, struct err *err);

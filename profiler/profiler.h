@@ -1,0 +1,44 @@
+/*
+ * profiler: takes profiles of this machine. Loads the BPF side, follows processes, turns raw
+ * samples into named profiles, and hands one over about every second.
+ *
+ * Two threads of its own: the collector drains the kernel and must never wait; the namer
+ * looks names up and calls back. Between them is a bounded queue whose overflow is counted.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "profile/ledger.h"
+#include "profile/profile.h"
+
+struct profiler; /* opaque */
+
+struct profiler_options {
+	uint32_t rate_hz;    /* 0: 99 */
+	uint32_t ring_bytes; /* 0: 8 MiB; rounded up to a power of two of pages */
+	const pid_t *pids;   /* only these processes and their descendants; NULL: all */
+	size_t pid_count;
+	/* Takes a finished batch (borrowed) and what the ledgers moved by since the last one.
+	 * Called on the namer's thread. What it returns other than 0 counts the batch as
+	 * dropped (store_failed). */
+	int (*deliver)(void *ctx, const struct profile *profile, const struct ledger *delta,
+		       struct err *err);
+	/* Something a human should know; called rarely, from any thread of the profiler. */
+	void (*warn)(void *ctx, const char *text);
+	void *ctx;
+};
+
+/* Start sampling. -EPERM: what is missing and how to get it; -EOPNOTSUPP: what this kernel
+ * lacks. On failure nothing is left attached. */
+int profiler_open(struct profiler **out, const struct profiler_options *options, struct err *err);
+/* Detach, drain and deliver what was taken. Stats are final after it. */
+void profiler_stop(struct profiler *profiler);
+void profiler_free(struct profiler *profiler); /* stops first; NULL is fine */
+AUTO_DEFINE(profiler)
+
+/* Any thread, any time between open and free. */
+void profiler_stats(struct profiler *profiler, struct sampler_stats *stats);

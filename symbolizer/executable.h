@@ -1,0 +1,50 @@
+/*
+ * executable: the names in one ELF file, read once from a descriptor.
+ *
+ * Input is untrusted bytes. Symbols are read on the first lookup, by whichever thread comes
+ * first; -after that lookups only read. Any thread; counted references.
+ * Places for debug files, DWARF and GSYM: executable_open() gets more sources, callers stay.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+
+struct executable; /* opaque */
+
+enum { BUILD_ID_MAX_BYTES = 20, BUILD_ID_HEX_BYTES = 2 * BUILD_ID_MAX_BYTES + 1 };
+
+/* Take fd (closed by the last executable_unref, or at once on failure) and read the ELF
+ * header, program headers and build ID. display_name is copied: the path as the process saw
+ * it. -EBADMSG: not an ELF file; -EOPNOTSUPP: not 64-bit little-endian x86-64/aarch64. */
+int executable_open(struct executable **out, int fd, const char *display_name, struct err *err);
+/* From memory that is copied (vDSO). */
+int executable_from_memory(struct executable **out, const void *data, size_t len_bytes,
+			   const char *display_name, struct err *err);
+struct executable *executable_ref(struct executable *exe);
+void executable_unref(struct executable *exe); /* NULL is fine */
+
+const char *executable_name(const struct executable *exe);     /* display_name */
+const char *executable_build_id(const struct executable *exe); /* lower-case hex; "" if none */
+/* The executable PT_LOAD that holds vaddr, or the first one: for a pprof mapping. */
+void executable_segment(const struct executable *exe, uint64_t vaddr, uint64_t *start_vaddr,
+			uint64_t *limit_vaddr, uint64_t *file_off);
+
+/* File offset to vaddr by the PT_LOAD segments. False: in none of them. */
+bool executable_vaddr(const struct executable *exe, uint64_t off, uint64_t *vaddr);
+
+struct symbol {
+	const char *name;        /* demangled; borrowed for the life of the executable */
+	const char *system_name; /* as in the symbol table; same life */
+	uint64_t vaddr;
+	uint64_t size_bytes; /* 0 when unknown */
+};
+
+/* The function that covers vaddr. False: none is known. Reads the symbol table the first
+ * time (ms to hundreds of ms for large files): not for a thread that must not wait. */
+bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *symbol);
+/* Why names may be missing, as a short phrase ("stripped", "unreadable symbol table: ..."),
+ * or NULL when the file has symbols. */
+const char *executable_unnamed_reason(struct executable *exe);

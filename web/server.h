@@ -1,0 +1,35 @@
+/*
+ * server: the page and the HTTP API over one store (docs/API.md).
+ *
+ * Runs its own threads from open to free. Handlers map a checked request to a response and
+ * never see the socket.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "profile/ledger.h"
+#include "storage/store.h"
+
+struct server; /* opaque */
+
+struct server_options {
+	const char *listen; /* "127.0.0.1:4040", "[::1]:4040"; port 0 picks a free one */
+	const char *version;
+	struct store *store; /* borrowed; outlives the server */
+	/* The sampler's own numbers; NULL when nothing samples. Called from server threads. */
+	bool (*sampler_stats)(void *ctx, struct sampler_stats *stats);
+	void *ctx;
+	bool insecure; /* listen beyond loopback without TLS */
+};
+
+/* -EINVAL: listen is no address, or beyond loopback without `insecure`; -EADDRINUSE: the text
+ * says which port and how to choose another. */
+int server_open(struct server **out, const struct server_options *options, struct err *err);
+void server_free(struct server *server); /* waits for requests under way; NULL is fine */
+AUTO_DEFINE(server)
+
+/* Where it listens, e.g. "http://127.0.0.1:4040". Borrowed. */
+const char *server_url(const struct server *server);
