@@ -124,6 +124,8 @@ struct profile {
 	size_t label_cap, label_set_cap, thread_cap, sample_cap;
 	struct index mapping_index, function_index, location_index, stack_index;
 	struct index label_set_index, thread_index;
+	struct index sample_index; /* of the first merged_count samples, which are distinct */
+	size_t merged_count;
 };
 
 /* An empty profile. -ENOMEM. */
@@ -131,23 +133,29 @@ int profile_new(struct profile **out, enum profile_type type);
 void profile_free(struct profile *profile); /* NULL is fine */
 AUTO_DEFINE(profile)
 
+#define PROFILE_MAX_ENTRIES ((size_t)1 << 28)
+
 /* Each finds or adds an entry and writes its id. -ENOMEM; -ENOSPC at a table's ceiling
- * (2^28 entries, 1 GiB of strings); -EINVAL for an id in the entry that is not there. */
+ * (PROFILE_MAX_ENTRIES, 1 GiB of strings); -EINVAL for an id in the entry that is not there. */
 int profile_add_string(struct profile *profile, const char *text, uint32_t *id);
 int profile_add_mapping(struct profile *profile, const struct profile_mapping *mapping,
 			uint32_t *id);
 int profile_add_function(struct profile *profile, const struct profile_function *function,
 			 uint32_t *id);
-/* A location is its (mapping, vaddr) when vaddr is not 0; the lines given first stay. Without
- * an address (imports) it is its lines. first_line and line_count of `location` are ignored. */
+/* A location in a file is its (mapping, vaddr): the lines given first stay, and one without
+ * lines takes those that come later. Where the address does not say which code it is (vaddr 0,
+ * no mapping, "[jit]"), the lines are part of its identity. first_line and line_count of
+ * `location` are ignored. */
 int profile_add_location(struct profile *profile, const struct profile_location *location,
 			 const struct profile_line *lines, uint32_t line_count, uint32_t *id);
+/* The stack of `location` called by `parent`; location 0 is -EINVAL. */
 int profile_add_stack(struct profile *profile, uint32_t parent, uint32_t location, uint32_t *id);
 /* labels in any order; a key given twice is -EINVAL. */
 int profile_add_label_set(struct profile *profile, const struct profile_label *labels,
 			  uint32_t label_count, uint32_t *id);
 int profile_add_thread(struct profile *profile, const struct profile_thread *thread, uint32_t *id);
-/* Samples are kept as they come, one entry each. */
+/* Samples are kept as they come, one entry each. Samples that are there already may not be
+ * changed from outside once the profile was merged into. */
 int profile_add_sample(struct profile *profile, const struct profile_sample *sample);
 
 /* A location that is only a name, e.g. "[truncated]", in no mapping. */
@@ -165,11 +173,12 @@ enum { PROFILE_LABEL_SCRATCH_BYTES = 16 };
 const char *profile_thread_label(const struct profile *profile, uint32_t thread, const char *key,
 				 char scratch[static PROFILE_LABEL_SCRATCH_BYTES]);
 
-/* Sum of weights and counts of all samples. */
+/* Sum of weights and counts of all samples; sums stop at the ends of their type. */
 int64_t profile_total_weight(const struct profile *profile);
 uint64_t profile_total_count(const struct profile *profile);
 
 /* Add all of `from` to `into`: tables are united, samples with the same stack, thread and
- * reason become one (time 0). Start and duration grow to cover both. Order-free. Units must
- * agree, else -EINVAL. */
+ * reason become one (time 0). Start and duration grow to cover both, the longer period stays.
+ * Order-free. Units must agree, else -EINVAL; after any other error `into` is fit
+ * for profile_free() only. */
 int profile_merge(struct profile *into, const struct profile *from, struct err *err);
