@@ -1,0 +1,79 @@
+"""SIGINT and SIGTERM: exit 0, what was taken is stored, and nothing is left behind: no BPF
+program, map or link, no temporary file."""
+
+import json
+import os
+import signal
+import subprocess
+
+import harness
+
+KINDS = ("prog", "map", "link")
+
+
+def bpf_objects(pid=None):
+    """{kind: ids} of what bpftool lists; of one process when pid is given."""
+    found = {}
+    for kind in KINDS:
+        done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True,
+                              check=True,
+                              env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+        objects = json.loads(done.stdout or "[]")
+        found[kind] = {one["id"] for one in objects
+                       if pid is None or pid in [user["pid"] for user in one.get("pids", [])]}
+    return found
+
+
+class Leftovers(harness.Case):
+    def check_signal(self, signo):
+        harness.need_tool("bpftool")
+        tmp = self.path("tmp")
+        os.mkdir(tmp)
+        server = self.serve(env={"TMPDIR": tmp})
+        mine = bpf_objects(server.pid)
+        self.assertTrue(mine["prog"] and mine["map"], "the sampler is in the kernel")
+        asked_us = harness.now_us()
+        server.wait_stored(asked_us)
+        self.assertEqual(server.stop(signo), 0, server.output())
+
+        def gone():
+            there = bpf_objects()
+            return all(not (mine[kind] & there[kind]) for kind in KINDS)
+        harness.wait_until(gone, "its BPF objects are gone", 5)  # maps go after an RCU period
+        self.assertEqual(os.listdir(tmp), [])
+        done = harness.run("query", "top", "--data", self.data, "--from", "now-5m", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(json.loads(done.stdout)["samples"], 0)
+
+    def test_sigterm(self):
+        self.check_signal(signal.SIGTERM)
+
+    def test_sigint(self):
+        self.check_signal(signal.SIGINT)
+
+    def test_signal_while_it_starts(self):
+        for _ in range(5):
+            process = subprocess.Popen(
+                [harness.BIN, "serve", "--listen", "127.0.0.1:0", "--data", self.data],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            process.stderr.read(1)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=20)
+            self.assertIn(process.returncode, (0, -signal.SIGTERM))
+
+    def test_flushes_what_was_taken(self):
+        harness.need_tool("gcc")
+        server = self.serve()
+        load = self.workload("shares", harness.CPUS, 3, comm="hearth-flush")
+        load.line()
+        ended_us = harness.now_us()
+        self.assertEqual(server.stop(), 0, server.output())
+        done = harness.run("query", "top", "--data", self.data, "--from",
+                           f"{ended_us / 1e6 - 0.3:.3f}", "--until", f"{ended_us / 1e6 + 5:.3f}",
+                           "--json", f'{{pid="{load.pid}"}}')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(json.loads(done.stdout)["samples"], 0, "the last 300 ms are there")
+
+
+if __name__ == "__main__":
+    harness.main()
