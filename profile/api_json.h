@@ -28,4 +28,4 @@ void api_json_ledger(struct json *json, const struct ledger *ledger);
 
 /* The flame table: the same tree as little-endian columns, for typed arrays in the browser.
  * docs/API.md, "Flame table". */
-void api_flame_table(struct buf *out, const struct calltree *tree);
+void api_flame_table(struct buf *out, const struct api_question *q, const struct calltree *tree);
