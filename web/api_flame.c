@@ -1,0 +1,100 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "profile/calltree.h"
+#include "web/handlers.h"
+#include "web/question.h"
+
+enum { DEFAULT_NODES = 50000, MAX_NODES = 1000000, DEFAULT_ROWS = 500, MAX_ROWS = 100000 };
+enum flame_format { FLAME_JSON, FLAME_TABLE };
+enum flame_by { BY_NOTHING, BY_COMM };
+
+struct flame_choices {
+	size_t format; /* enum flame_format */
+	size_t by;     /* enum flame_by */
+	uint64_t limit_nodes;
+};
+
+static int read_choices(struct flame_choices *choices, const struct request *request,
+			struct err *err)
+{
+	static const char *const formats[] = {"json", "table"};
+	static const char *const levels[] = {"none", "comm"};
+	*choices = (struct flame_choices){.limit_nodes = DEFAULT_NODES};
+	int rc = request_choice(request, "format", formats, ARRAY_LEN(formats), &choices->format,
+				err);
+	if (rc)
+		return rc;
+	rc = request_choice(request, "by", levels, ARRAY_LEN(levels), &choices->by, err);
+	if (rc)
+		return rc;
+	return request_number(request, "limit", MAX_NODES, &choices->limit_nodes, err);
+}
+
+static int query_stacks(const struct web_context *context, const struct question *question,
+			struct profile **out, struct err *err)
+{
+	struct store_query query = question_store(question);
+	return store_query_stacks(context->store, &query, out, err);
+}
+
+int api_flame(const struct web_context *context, const struct request *request,
+	      struct response *response, struct err *err)
+{
+	struct flame_choices choices;
+	int rc = read_choices(&choices, request, err);
+	if (rc)
+		return rc;
+	AUTO_QUESTION question = {0};
+	rc = question_init(&question, request, PROFILE_CPU, err);
+	if (rc)
+		return rc;
+	AUTO(profile) profile = NULL;
+	rc = query_stacks(context, &question, &profile, err);
+	if (rc)
+		return rc;
+	struct calltree_options options = {
+		.by_comm = choices.by == BY_COMM,
+		.focus = request_param(request, "focus"),
+		.max_nodes = choices.limit_nodes,
+	};
+	AUTO(calltree) tree = NULL;
+	rc = calltree_build(&tree, profile, &options, err);
+	if (rc)
+		return rc;
+	struct api_question asked = question_api(&question);
+	if (choices.format == FLAME_TABLE) {
+		response->content_type = "application/octet-stream";
+		api_flame_table(&response->body, &asked, tree);
+		return 0;
+	}
+	struct json json = response_json(response);
+	api_json_flame(&json, &asked, tree);
+	return 0;
+}
+
+int api_top(const struct web_context *context, const struct request *request,
+	    struct response *response, struct err *err)
+{
+	uint64_t limit = DEFAULT_ROWS;
+	int rc = request_number(request, "limit", MAX_ROWS, &limit, err);
+	if (rc)
+		return rc;
+	AUTO_QUESTION question = {0};
+	rc = question_init(&question, request, PROFILE_CPU, err);
+	if (rc)
+		return rc;
+	AUTO(profile) profile = NULL;
+	rc = query_stacks(context, &question, &profile, err);
+	if (rc)
+		return rc;
+	AUTO(top_table) table = NULL;
+	rc = top_table_build(&table, profile, err);
+	if (rc)
+		return rc;
+	struct api_question asked = question_api(&question);
+	struct json json = response_json(response);
+	api_json_top(&json, &asked, table, limit);
+	return 0;
+}

@@ -1,0 +1,103 @@
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "profile/api_json.h"
+#include "web/handlers.h"
+
+enum { HOST_BYTES = 256 };
+
+bool web_sampler_stats(const struct web_context *context, struct sampler_stats *stats)
+{
+	*stats = (struct sampler_stats){0};
+	return context->sampler_stats && context->sampler_stats(context->sampler_ctx, stats);
+}
+
+static void write_ledgers(struct json *json, const struct sampler_stats *stats)
+{
+	json_key(json, "ledger");
+	json_open_object(json);
+	json_key(json, "kernel");
+	api_json_ledger(json, &stats->kernel);
+	json_key(json, "user");
+	api_json_ledger(json, &stats->user);
+	json_close_object(json);
+}
+
+static void write_sampler(struct json *json, const struct sampler_stats *stats)
+{
+	json_key_u64(json, "rate_hz", stats->rate_hz);
+	json_key_u64(json, "cpus_sampled", stats->cpus_sampled);
+	json_key_u64(json, "cpus_online", stats->cpus_online);
+	write_ledgers(json, stats);
+	json_key(json, "sideband");
+	json_open_object(json);
+	json_key_u64(json, "records", stats->sideband_records);
+	json_key_u64(json, "lost", stats->sideband_lost);
+	json_key_u64(json, "rescans", stats->rescans);
+	json_close_object(json);
+	json_key(json, "stacks");
+	json_open_object(json);
+	json_key_u64(json, "cut", stats->samples_with_cut_stack);
+	json_key_u64(json, "cached", stats->stacks_cached);
+	json_close_object(json);
+	json_key_u64(json, "late_ticks", stats->late_ticks);
+	json_key_u64(json, "processes", stats->processes);
+	json_key_u64(json, "threads", stats->threads);
+	json_key_u64(json, "executables", stats->executables);
+	json_key(json, "cost");
+	json_open_object(json);
+	json_key_u64(json, "bpf_run_us", stats->bpf_run_ns / NS_PER_US);
+	json_key_u64(json, "bpf_runs", stats->bpf_runs);
+	json_key_u64(json, "cpu_user_us", stats->cpu_user_ns / NS_PER_US);
+	json_key_u64(json, "cpu_system_us", stats->cpu_system_ns / NS_PER_US);
+	json_key_u64(json, "memory_bytes", stats->memory_bytes);
+	json_close_object(json);
+}
+
+static void write_store(struct json *json, const struct store_stats *stats)
+{
+	json_key(json, "store");
+	json_open_object(json);
+	json_key_str(json, "directory", stats->directory);
+	json_key_u64(json, "bytes", stats->size_bytes);
+	json_key_u64(json, "partitions", stats->partitions);
+	json_key_u64(json, "partitions_set_aside", stats->partitions_set_aside);
+	json_key_i64(json, "oldest_us", stats->oldest_unix_ns / NS_PER_US);
+	json_key_i64(json, "newest_us", stats->newest_unix_ns / NS_PER_US);
+	json_key_u64(json, "samples", stats->samples);
+	json_close_object(json);
+}
+
+static void write_notice(void *ctx, const char *text)
+{
+	json_str(ctx, text);
+}
+
+int api_status(const struct web_context *context, const struct request *request,
+	       struct response *response, struct err *err)
+{
+	struct store_stats store;
+	int rc = store_stats(context->store, &store, err);
+	if (rc)
+		return rc;
+	struct sampler_stats sampler;
+	bool is_sampling = web_sampler_stats(context, &sampler);
+	char host[HOST_BYTES] = "";
+	gethostname(host, sizeof(host) - 1);
+
+	struct json json = response_json(response);
+	json_open_object(&json);
+	json_key_str(&json, "version", context->version);
+	json_key_str(&json, "host", host);
+	json_key_i64(&json, "start_us", context->start_unix_ns / NS_PER_US);
+	json_key_i64(&json, "now_us", request->now_unix_ns / NS_PER_US);
+	json_key_bool(&json, "sampling", is_sampling);
+	write_sampler(&json, &sampler);
+	write_store(&json, &store);
+	json_key(&json, "notices");
+	json_open_array(&json);
+	store_notices(context->store, write_notice, &json);
+	json_close_array(&json);
+	json_close_object(&json);
+	return 0;
+}

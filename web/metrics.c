@@ -1,0 +1,180 @@
+#include <inttypes.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "web/handlers.h"
+
+/* A sampler number that is a metric as it stands. */
+struct plain_metric {
+	const char *name;
+	const char *type;
+	const char *help;
+	size_t offset; /* of a uint64_t in struct sampler_stats */
+	bool is_ns;    /* shown in seconds */
+};
+
+#define FIELD(field) offsetof(struct sampler_stats, field)
+
+static const struct plain_metric plain_metrics[] = {
+	{"hearth_samples_cut_total", "counter", "Samples whose stack was deeper than the limit.",
+	 FIELD(samples_with_cut_stack), false},
+	{"hearth_late_ticks_total", "counter", "Timer periods added to the next tick.",
+	 FIELD(late_ticks), false},
+	{"hearth_sideband_records_total", "counter", "Process and mapping events from the kernel.",
+	 FIELD(sideband_records), false},
+	{"hearth_sideband_lost_total", "counter", "Such events that the kernel dropped.",
+	 FIELD(sideband_lost), false},
+	{"hearth_rescans_total", "counter", "Scans of /proc made to heal lost events.",
+	 FIELD(rescans), false},
+	{"hearth_processes", "gauge", "Processes known.", FIELD(processes), false},
+	{"hearth_threads", "gauge", "Threads known.", FIELD(threads), false},
+	{"hearth_executables", "gauge", "Executable files known.", FIELD(executables), false},
+	{"hearth_stacks_cached", "gauge", "Stacks held for naming.", FIELD(stacks_cached), false},
+	{"hearth_bpf_run_seconds_total", "counter", "Time inside the BPF programs.",
+	 FIELD(bpf_run_ns), true},
+	{"hearth_bpf_runs_total", "counter", "Runs of the BPF programs.", FIELD(bpf_runs), false},
+	{"hearth_memory_bytes", "gauge", "Resident memory of Hearth.", FIELD(memory_bytes), false},
+};
+
+static void family(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "gauge", help);
+	buf_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+/* Nanoseconds as seconds, exactly: a double would round instants. */
+static void append_seconds(struct buf *out, uint64_t ns)
+{
+	buf_printf(out, "%" PRIu64 ".%09" PRIu64 "\n", ns / NS_PER_S, ns % NS_PER_S);
+}
+
+static void instant(struct buf *out, const char *name, const char *help, int64_t unix_ns)
+{
+	family(out, name, "gauge", help);
+	buf_printf(out, "%s ", name);
+	append_seconds(out, unix_ns > 0 ? (uint64_t)unix_ns : 0);
+}
+
+static void append_label_value(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\\' || *text == '"')
+			buf_append_u8(out, '\\');
+		if (*text == '\n')
+			buf_append_str(out, "\\n");
+		else
+			buf_append_u8(out, (uint8_t)*text);
+	}
+}
+
+static void write_build(struct buf *out, const struct web_context *context)
+{
+	family(out, "hearth_build_info", "gauge", "Always 1; the version is the label.");
+	buf_append_str(out, "hearth_build_info{version=\"");
+	append_label_value(out, context->version);
+	buf_append_str(out, "\"} 1\n");
+	instant(out, "hearth_start_time_seconds", "When the server started, unix time.",
+		context->start_unix_ns);
+}
+
+static void staged(struct buf *out, const char *name, uint64_t kernel, uint64_t user)
+{
+	buf_printf(out, "%s{stage=\"kernel\"} %" PRIu64 "\n", name, kernel);
+	buf_printf(out, "%s{stage=\"user\"} %" PRIu64 "\n", name, user);
+}
+
+static void write_drops(struct buf *out, const char *stage, const struct ledger *ledger)
+{
+	for (int reason = 0; reason < DROP_REASONS; reason++)
+		buf_printf(out,
+			   "hearth_samples_dropped_total{stage=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+			   stage, drop_reason_name((enum drop_reason)reason),
+			   ledger->dropped[reason]);
+}
+
+static void write_ledgers(struct buf *out, const struct ledger *kernel, const struct ledger *user)
+{
+	family(out, "hearth_samples_taken_total", "counter",
+	       "Samples taken: stored + dropped + pending, exactly, in each stage.");
+	staged(out, "hearth_samples_taken_total", kernel->taken, user->taken);
+	family(out, "hearth_samples_stored_total", "counter",
+	       "Samples passed on: by the kernel to user space, by user space to the store.");
+	staged(out, "hearth_samples_stored_total", kernel->stored, user->stored);
+	family(out, "hearth_samples_pending", "gauge", "Samples under way.");
+	staged(out, "hearth_samples_pending", kernel->pending, user->pending);
+	family(out, "hearth_samples_dropped_total", "counter", "Samples lost, by reason.");
+	write_drops(out, "kernel", kernel);
+	write_drops(out, "user", user);
+}
+
+static void write_plain(struct buf *out, const struct sampler_stats *stats)
+{
+	for (size_t i = 0; i < ARRAY_LEN(plain_metrics); i++) {
+		const struct plain_metric *metric = &plain_metrics[i];
+		const void *field = (const char *)stats + metric->offset;
+		uint64_t value = *(const uint64_t *)field;
+		family(out, metric->name, metric->type, metric->help);
+		buf_printf(out, "%s ", metric->name);
+		if (metric->is_ns)
+			append_seconds(out, value);
+		else
+			buf_printf(out, "%" PRIu64 "\n", value);
+	}
+}
+
+static void write_cpu(struct buf *out, const struct sampler_stats *stats)
+{
+	family(out, "hearth_cpu_seconds_total", "counter", "CPU time of Hearth itself.");
+	buf_append_str(out, "hearth_cpu_seconds_total{mode=\"user\"} ");
+	append_seconds(out, stats->cpu_user_ns);
+	buf_append_str(out, "hearth_cpu_seconds_total{mode=\"system\"} ");
+	append_seconds(out, stats->cpu_system_ns);
+}
+
+static void write_sampler(struct buf *out, const struct web_context *context)
+{
+	struct sampler_stats stats;
+	bool is_sampling = web_sampler_stats(context, &stats);
+	gauge(out, "hearth_sampling", "1 while samples are being taken.", is_sampling);
+	if (!is_sampling)
+		return;
+	gauge(out, "hearth_rate_hertz", "Samples a second on each busy CPU.", stats.rate_hz);
+	gauge(out, "hearth_cpus_sampled", "CPUs being sampled.", stats.cpus_sampled);
+	gauge(out, "hearth_cpus_online", "CPUs online.", stats.cpus_online);
+	write_ledgers(out, &stats.kernel, &stats.user);
+	write_plain(out, &stats);
+	write_cpu(out, &stats);
+}
+
+static void write_store(struct buf *out, const struct store_stats *stats)
+{
+	gauge(out, "hearth_store_bytes", "Bytes on disk.", stats->size_bytes);
+	gauge(out, "hearth_store_partitions", "Partition files.", stats->partitions);
+	gauge(out, "hearth_store_partitions_set_aside", "Damaged partition files set aside.",
+	      stats->partitions_set_aside);
+	gauge(out, "hearth_store_samples", "Samples held.", stats->samples);
+	instant(out, "hearth_store_oldest_sample_time_seconds",
+		"Oldest sample, unix time; 0: none.", stats->oldest_unix_ns);
+	instant(out, "hearth_store_newest_sample_time_seconds",
+		"Newest sample, unix time; 0: none.", stats->newest_unix_ns);
+}
+
+int metrics(const struct web_context *context, const struct request *request,
+	    struct response *response, struct err *err)
+{
+	(void)request;
+	struct store_stats stats;
+	int rc = store_stats(context->store, &stats, err);
+	if (rc)
+		return rc;
+	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	write_build(&response->body, context);
+	write_sampler(&response->body, context);
+	write_store(&response->body, &stats);
+	return 0;
+}
