@@ -29,7 +29,7 @@ int err_wrap(struct err *err, int code, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(context, sizeof(context), fmt, args);
 	va_end(args);
-	char whole[2 * sizeof(err->text)];
+	char whole[2 * sizeof(err->text) + sizeof(": ")];
 	snprintf(whole, sizeof(whole), "%s: %s", context,
 		 err->text[0] ? err->text : strerror(-code));
 	memcpy(err->text, whole, sizeof(err->text) - 1);
