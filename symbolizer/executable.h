@@ -2,7 +2,7 @@
  * executable: the names in one ELF file, read once from a descriptor.
  *
  * Input is untrusted bytes. Symbols are read on the first lookup, by whichever thread comes
- * first; -after that lookups only read. Any thread; counted references.
+ * first; after that lookups only read. Any thread; counted references.
  * Places for debug files, DWARF and GSYM: executable_open() gets more sources, callers stay.
  */
 #pragma once
@@ -18,13 +18,20 @@ enum { BUILD_ID_MAX_BYTES = 20, BUILD_ID_HEX_BYTES = 2 * BUILD_ID_MAX_BYTES + 1 
 
 /* Take fd (closed by the last executable_unref, or at once on failure) and read the ELF
  * header, program headers and build ID. display_name is copied: the path as the process saw
- * it. -EBADMSG: not an ELF file; -EOPNOTSUPP: not 64-bit little-endian x86-64/aarch64. */
+ * it. -EBADMSG: not a regular file, or not ELF; -ENODATA: ends within its headers;
+ * -EOPNOTSUPP: not 64-bit little-endian x86-64/aarch64; -ENOSPC: absurdly many segments. */
 int executable_open(struct executable **out, int fd, const char *display_name, struct err *err);
 /* From memory that is copied (vDSO). */
 int executable_from_memory(struct executable **out, const void *data, size_t len_bytes,
 			   const char *display_name, struct err *err);
 struct executable *executable_ref(struct executable *exe);
 void executable_unref(struct executable *exe); /* NULL is fine */
+
+/* AUTO(executable) gives its reference back at the end of the scope. */
+static inline void auto_free_executable(struct executable **exe)
+{
+	executable_unref(*exe);
+}
 
 const char *executable_name(const struct executable *exe);     /* display_name */
 const char *executable_build_id(const struct executable *exe); /* lower-case hex; "" if none */
@@ -46,5 +53,6 @@ struct symbol {
  * time (ms to hundreds of ms for large files): not for a thread that must not wait. */
 bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *symbol);
 /* Why names may be missing, as a short phrase ("stripped", "unreadable symbol table: ..."),
- * or NULL when the file has symbols. */
+ * or NULL when the file has all its symbols. A stripped library still names what it exports.
+ * Borrowed for the life of the executable; waits as executable_lookup() does. */
 const char *executable_unnamed_reason(struct executable *exe);
