@@ -1,7 +1,8 @@
 /*
  * calltree: totals by call path, with one node per (caller path, function).
  *
- * Made from a profile in one backward pass over its stacks. Node 0 is the root ("all").
+ * Functions of one name and kind below one caller path are one node, whatever their mapping;
+ * the first one's is shown. Node 0 is the root ("all").
  * Nodes are in depth-first order, children sorted by name, so that the same profile always
  * draws the same picture; a subtree is a contiguous range. Inlined callees are nodes of
  * their own. Immutable.
@@ -47,15 +48,18 @@ struct calltree_options {
 	bool by_comm;      /* a first level with the thread's `comm` label */
 	const char *focus; /* only stacks with a function of exactly this name; NULL: all */
 	double min_share;  /* drop subtrees below this share of the total; 0 keeps all */
+	size_t max_nodes;  /* keep the heaviest this many, each with its callers; 0 keeps all */
 };
 
+/* options NULL: all defaults. What is dropped stays in the totals of its callers. -ENOMEM;
+ * -ENOSPC: more than 2^25 nodes. The caller owns *out. */
 int calltree_build(struct calltree **out, const struct profile *profile,
 		   const struct calltree_options *options, struct err *err);
 void calltree_free(struct calltree *tree); /* NULL is fine */
 AUTO_DEFINE(calltree)
 
-/* The function table: one row per function, heaviest self first. A function that is on a
- * stack twice counts once in its total. */
+/* The function table: one row per (function name, mapping, kind), heaviest self first. A
+ * function that is on a stack twice counts once in its total. */
 struct top_row {
 	uint32_t name;    /* string of the table */
 	uint32_t mapping; /* string */
@@ -74,6 +78,7 @@ struct top_table {
 	uint64_t total_count;
 };
 
+/* -ENOMEM, -ENOSPC. The caller owns *out. */
 int top_table_build(struct top_table **out, const struct profile *profile, struct err *err);
 void top_table_free(struct top_table *table); /* NULL is fine */
 AUTO_DEFINE(top_table)

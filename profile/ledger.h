@@ -23,7 +23,7 @@ enum drop_reason {
 	DROP_REASONS,
 };
 
-/* "ring_full", ...: as shown in the API, metrics and the store. */
+/* "ring_full", ...: as shown in the API, metrics and the store. NULL for another value. */
 const char *drop_reason_name(enum drop_reason reason);
 /* A sentence for a human: what happened and what helps. */
 const char *drop_reason_help(enum drop_reason reason);

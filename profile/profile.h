@@ -173,6 +173,9 @@ enum { PROFILE_LABEL_SCRATCH_BYTES = 16 };
 const char *profile_thread_label(const struct profile *profile, uint32_t thread, const char *key,
 				 char scratch[static PROFILE_LABEL_SCRATCH_BYTES]);
 
+/* What a thread's stacks are shown under: its label `comm`, else its name, else "[unknown]". */
+const char *profile_thread_comm(const struct profile *profile, uint32_t thread);
+
 /* Sum of weights and counts of all samples; sums stop at the ends of their type. */
 int64_t profile_total_weight(const struct profile *profile);
 uint64_t profile_total_count(const struct profile *profile);

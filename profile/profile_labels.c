@@ -126,3 +126,12 @@ const char *profile_thread_label(const struct profile *profile, uint32_t thread,
 	}
 	return NULL;
 }
+
+const char *profile_thread_comm(const struct profile *profile, uint32_t thread)
+{
+	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
+	const char *comm = profile_thread_label(profile, thread, "comm", scratch);
+	if (!comm || !comm[0])
+		comm = profile_thread_label(profile, thread, "thread", scratch);
+	return comm ? comm : "[unknown]";
+}

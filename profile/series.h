@@ -29,7 +29,9 @@ struct series_set {
 	int64_t step_ns;
 	size_t point_count;
 	struct series_line *lines; /* heaviest first */
-	size_t line_count;
+	size_t line_count, line_cap;
+	uint32_t *line_of_name; /* by string; INDEX_NONE: no line of that name */
+	size_t name_count, name_cap;
 	struct series_health *health; /* point_count entries */
 };
 
@@ -40,8 +42,8 @@ void series_set_free(struct series_set *set); /* NULL is fine */
 AUTO_DEFINE(series_set)
 
 /* The line of that name, added when new (at most max_lines, else -ENOSPC). The pointer is
- * good until the next call. */
+ * good until the next call. Also -ENOMEM. */
 int series_set_line(struct series_set *set, const char *name, size_t max_lines,
 		    struct series_line **line);
-/* Heaviest first; all past the first `limit` lines become one line named "other". */
+/* Heaviest first; all past the first `limit` lines become one last line named "other". -ENOMEM. */
 int series_set_finish(struct series_set *set, size_t limit);
