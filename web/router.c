@@ -52,7 +52,11 @@ static bool is_loopback_host(const char *host)
 	static const char suffix[] = ".localhost";
 	if (!host)
 		return true;
-	size_t len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	size_t len = *host == '[' ? strcspn(host, "]") : strcspn(host, ":");
+	if (host[len] == ']')
+		len++;
+	if (host[len] && host[len] != ':')
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (len == strlen(names[i]) && !strncasecmp(host, names[i], len))
 			return true;
