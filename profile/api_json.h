@@ -2,6 +2,7 @@
  * api_json: call trees, tables, series and labels as the JSON (and the compact binary flame
  * table) that the HTTP API and `hearth query --json` give out. docs/API.md shows the shapes.
  * Weights are integer microseconds, rounded down, so children never outweigh their parent.
+ * Failures are the sticky error of the buf that is written to.
  */
 #pragma once
 #include "base/buf.h"
