@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/reader.h"
+#include "symbolizer/plt.h"
 
 enum {
 	MAX_SYMBOLS = 4 << 20,
@@ -218,6 +219,36 @@ static int read_section(struct symtab *tab, const struct elf_file *file,
 	return add_symbols(tab, file, sections, section, err);
 }
 
+/* Their names go behind those of the file. */
+static int add_plt(struct symtab *tab, const struct elf_file *file,
+		   const struct elf_sections *sections)
+{
+	AUTO_FINI(plt_fini) struct plt plt;
+	int rc = plt_init(&plt, file, sections);
+	if (rc || !plt.count)
+		return rc;
+	size_t base = tab->strings_bytes + 1;
+	char *strings = realloc(tab->strings, base + plt.names.len_bytes + 1);
+	if (!strings)
+		return -ENOMEM;
+	memcpy(strings + base, plt.names.data, plt.names.len_bytes);
+	tab->strings = strings;
+	tab->strings_bytes = base + plt.names.len_bytes;
+	tab->strings[tab->strings_bytes] = 0;
+	for (size_t i = 0; i < plt.count && tab->count < MAX_SYMBOLS; i++) {
+		rc = ARRAY_RESERVE(tab->syms, tab->cap, tab->count, MAX_SYMBOLS);
+		if (rc)
+			return rc;
+		tab->syms[tab->count++] = (struct sym){
+			.vaddr = plt.stubs[i].vaddr,
+			.size_bytes = plt.stubs[i].size_bytes,
+			.name_off = (uint32_t)base + plt.stubs[i].name_off,
+			.rank = IS_SIZED,
+		};
+	}
+	return 0;
+}
+
 static const struct elf_section *section_of_type(const struct elf_sections *sections, uint32_t type)
 {
 	for (size_t i = 0; i < sections->count; i++)
@@ -342,6 +373,9 @@ int symtab_read(struct symtab **out, const struct elf_file *file, struct err *er
 		rc = read_section(tab, file, &sections, dynamic, err);
 	if (rc)
 		return rc;
+	rc = add_plt(tab, file, &sections);
+	if (rc)
+		return err_set(err, rc, "PLT: %m");
 	finish(tab);
 	*out = TAKE(tab);
 	return 0;
