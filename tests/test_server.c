@@ -1,7 +1,5 @@
 /* The server over real sockets: what a client sends, byte by byte, and what comes back. */
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -20,13 +18,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/gzip.h"
+#include "tests/temp_store.h"
 #include "web/server.h"
 
 enum { ANSWER_MAX_BYTES = 8 << 20, DEADLINE_MS = 20000 };
 
 struct fixture {
-	char directory[64];
-	struct store *store;
+	struct temp_store temp;
 	struct server *server;
 	int port;
 	/* The sampler's numbers come when the gate is open: a handler that takes its time. */
@@ -71,7 +69,7 @@ static struct server_options options_of(struct fixture *f, const char *listen)
 	return (struct server_options){
 		.listen = listen,
 		.version = "1.2.3-test",
-		.store = f->store,
+		.store = f->temp.store,
 		.sampler_stats = gated_stats,
 		.ctx = f,
 	};
@@ -80,14 +78,10 @@ static struct server_options options_of(struct fixture *f, const char *listen)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	snprintf(f->directory, sizeof(f->directory), "/tmp/test_server.XXXXXX");
-	assert_non_null(mkdtemp(f->directory));
+	temp_store_init(&f->temp);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
 	struct err err = {0};
-	struct store_options store = {.directory = f->directory, .writable = true};
-	if (store_open(&f->store, &store, &err))
-		fail_msg("%s", err.text);
 	struct server_options options = options_of(f, "127.0.0.1:0");
 	if (server_open(&f->server, &options, &err))
 		fail_msg("%s", err.text);
@@ -97,18 +91,11 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	server_free(f->server);
-	store_free(f->store);
-	nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	temp_store_fini(&f->temp);
 	pthread_cond_destroy(&f->changed);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
