@@ -152,12 +152,6 @@ void json_bool(struct json *json, bool value)
 	buf_append_str(json->out, value ? "true" : "false");
 }
 
-void json_null(struct json *json)
-{
-	before_value(json);
-	buf_append_str(json->out, "null");
-}
-
 void json_key_str(struct json *json, const char *key, const char *text)
 {
 	json_key(json, key);

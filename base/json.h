@@ -28,7 +28,6 @@ void json_i64(struct json *json, int64_t value);
 void json_u64(struct json *json, uint64_t value);
 void json_double(struct json *json, double value); /* null when not finite */
 void json_bool(struct json *json, bool value);
-void json_null(struct json *json);
 
 /* "key": value */
 void json_key_str(struct json *json, const char *key, const char *text);
