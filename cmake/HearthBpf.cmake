@@ -16,7 +16,7 @@ function(hearth_add_bpf target)
   set(skeletons)
   foreach(name IN LISTS ARGN)
     add_custom_command(OUTPUT ${out}/${name}.bpf.o
-      COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-function
+      COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-function -Wno-gnu-variable-sized-type-not-at-end
               -D__TARGET_ARCH_${BPF_TARGET_ARCH} -I${PROJECT_SOURCE_DIR}
               -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
               -c ${PROJECT_SOURCE_DIR}/bpf/${name}.bpf.c -o ${out}/${name}.bpf.o
@@ -25,7 +25,7 @@ function(hearth_add_bpf target)
     # Linking drops the DWARF that -g made and keeps the BTF.
     add_custom_command(OUTPUT ${out}/${name}.skel.h
       COMMAND ${BPFTOOL} gen object ${out}/${name}.linked.o ${out}/${name}.bpf.o
-      COMMAND ${BPFTOOL} gen skeleton ${out}/${name}.linked.o name ${name} > ${out}/${name}.skel.h
+      COMMAND ${BPFTOOL} gen skeleton ${out}/${name}.linked.o name ${name}_bpf > ${out}/${name}.skel.h
       DEPENDS ${out}/${name}.bpf.o COMMENT "Skeleton ${name}" VERBATIM)
     list(APPEND skeletons ${out}/${name}.skel.h)
   endforeach()

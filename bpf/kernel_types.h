@@ -1,0 +1,33 @@
+/*
+ * kernel_types: the few kernel structures the programs read, declared by hand with only the
+ * members they use. CO-RE relocates them against the BTF of the running kernel, so the build
+ * needs no BTF of its own. Members: include/linux/sched.h, sched/signal.h.
+ */
+#pragma once
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct task_struct {
+	unsigned int flags;
+	int pid;
+	int tgid;
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	__u64 start_boottime;
+	__u64 self_exec_id;
+	char comm[16];
+};
+
+#pragma clang attribute pop
+
+/* include/linux/sched.h */
+#define PF_KTHREAD 0x00200000

@@ -1,0 +1,293 @@
+/*
+ * sampler: on every tick of a CPU's clock, who runs there and where.
+ *
+ * A (process, stack) goes out whole the first time it is met in a generation, after that only
+ * a small record with its hash. The hash table of what went out is an LRU: an entry that is
+ * evicted, or older than the current generation, costs one resend and heals whatever was lost.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/abi.h"
+#include "bpf/compat.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u32 abi_version = ABI_VERSION;
+const volatile __u64 cfg_period_ns = 10101010;
+const volatile __u32 cfg_follow = 0;	  /* only processes in `followed` */
+const volatile __u32 cfg_ring_bytes = 0;
+
+/* Bumped by user space; entries of older generations are sent whole again. */
+__u32 generation = 1;
+
+/* A timer that is this many periods late stands for a machine that slept, not for a thread
+ * that ran. */
+#define MAX_LATE_PERIODS 100
+
+#define MAX_FRAMES (ABI_MAX_KERNEL_FRAMES + ABI_MAX_USER_FRAMES)
+
+struct scratch {
+	struct rec_stack rec;
+	__u64 frames[MAX_FRAMES]; /* rec.frames[] */
+};
+
+struct cpu_clock {
+	__u64 first_mono_ns;	/* the first tick: the grid the later ones are on */
+	__u64 credited_periods; /* periods since then that some sample or idle tick stands for */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);   /* stack hash */
+	__type(value, __u32); /* generation in which the stack last went out */
+} interned SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32); /* pid */
+	__type(value, __u32);
+} followed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cpu_clock);
+} cpu_clocks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STAT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} stats SEC(".maps");
+
+static __always_inline void count(__u32 stat, __u64 by)
+{
+	__u64 *value = bpf_map_lookup_elem(&stats, &stat);
+	if (value)
+		*value += by;
+}
+
+/* Time since the last tick on this CPU, in whole periods: a tick that comes late stands for
+ * those that did not come, so that the sum of weights is the time that passed. */
+static __always_inline __u32 due_weight_ns(__u64 now_mono_ns)
+{
+	__u32 zero = 0;
+	struct cpu_clock *clock = bpf_map_lookup_elem(&cpu_clocks, &zero);
+	if (!clock)
+		return cfg_period_ns;
+	if (!clock->first_mono_ns) {
+		clock->first_mono_ns = now_mono_ns;
+		clock->credited_periods = 0;
+		return cfg_period_ns;
+	}
+	/* Half a period of slack: the first tick was a little late, too. */
+	__u64 passed = (now_mono_ns - clock->first_mono_ns + cfg_period_ns / 2) / cfg_period_ns;
+	__u64 due = passed - clock->credited_periods;
+	if ((__s64)due < 1)
+		due = 1;
+	if (due > MAX_LATE_PERIODS) {
+		clock->first_mono_ns = now_mono_ns;
+		clock->credited_periods = 0;
+		return cfg_period_ns;
+	}
+	if (due > 1)
+		count(STAT_LATE, due - 1);
+	clock->credited_periods += due;
+	return due * cfg_period_ns;
+}
+
+static __always_inline __u64 mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ (hash >> 29);
+}
+
+/* Kernel part, then user part, into scratch; flags and counts into the record. */
+static __always_inline __u32 fill_stacks(struct scratch *scratch, void *ctx,
+					 struct task_struct *task)
+{
+	struct rec_stack *rec = &scratch->rec;
+	__u32 flags = 0;
+	long bytes = bpf_get_stack(ctx, scratch->frames, ABI_MAX_KERNEL_FRAMES * sizeof(__u64), 0);
+	__u32 kernel = bytes > 0 ? (__u32)bytes / sizeof(__u64) : 0;
+	if (kernel >= ABI_MAX_KERNEL_FRAMES) {
+		kernel = ABI_MAX_KERNEL_FRAMES;
+		flags |= STACK_KERNEL_CUT;
+	}
+	__u32 user = 0;
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD) {
+		flags |= STACK_KTHREAD;
+	} else {
+		bytes = bpf_get_stack(ctx, &scratch->frames[kernel],
+				      ABI_MAX_USER_FRAMES * sizeof(__u64), BPF_F_USER_STACK);
+		if (bytes < 0)
+			flags |= STACK_USER_FAULT;
+		else
+			user = (__u32)bytes / sizeof(__u64);
+		if (user >= ABI_MAX_USER_FRAMES) {
+			user = ABI_MAX_USER_FRAMES;
+			flags |= STACK_USER_CUT;
+		}
+	}
+	rec->flags = flags;
+	rec->kernel_frames = kernel;
+	rec->user_frames = user;
+	return kernel + user;
+}
+
+static __always_inline __u64 hash_stack(const struct scratch *scratch, __u32 frames)
+{
+	const struct rec_stack *rec = &scratch->rec;
+	__u64 hash = mix(rec->start_boot_ns, ((__u64)rec->sample.pid << 32) | rec->exec_id);
+	hash = mix(hash, rec->cgroup_id);
+	hash = mix(hash, ((__u64)rec->kernel_frames << 32) | rec->flags);
+	for (__u32 i = 0; i < MAX_FRAMES; i++) {
+		if (i >= frames)
+			break;
+		hash = mix(hash, scratch->frames[i]);
+	}
+	return hash;
+}
+
+/* Waking user space costs more than all the rest; it looks by itself every 100 ms. */
+static __always_inline __u64 wakeup_flags(void)
+{
+	if (bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > cfg_ring_bytes / 2)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline long send(struct scratch *scratch, __u32 frames)
+{
+	struct rec_stack *rec = &scratch->rec;
+	__u64 hash = rec->sample.stack_hash;
+	__u32 current = generation;
+	__u32 *sent_in = bpf_map_lookup_elem(&interned, &hash);
+	if (sent_in && *sent_in == current) {
+		rec->sample.kind = REC_SAMPLE;
+		rec->sample.size_bytes = sizeof(rec->sample);
+		return bpf_ringbuf_output(&samples, &rec->sample, sizeof(rec->sample),
+					  wakeup_flags());
+	}
+	/* Entered first, so that other CPUs do not send the same stack; taken out again when
+	 * the record does not fit, so that the next sample tries anew. */
+	bpf_map_update_elem(&interned, &hash, &current, BPF_ANY);
+	if (frames > MAX_FRAMES)
+		frames = MAX_FRAMES;
+	__u32 size_bytes = sizeof(*rec) + frames * sizeof(__u64);
+	rec->sample.kind = REC_STACK;
+	rec->sample.size_bytes = size_bytes;
+	long rc = bpf_ringbuf_output(&samples, scratch, size_bytes, wakeup_flags());
+	if (rc)
+		bpf_map_delete_elem(&interned, &hash);
+	else
+		count(STAT_NEW_STACKS, 1);
+	return rc;
+}
+
+static __always_inline void identify(struct rec_stack *rec, struct task_struct *task,
+				     __u64 pid_tid)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	rec->sample.pid = pid_tid >> 32;
+	rec->sample.tid = (__u32)pid_tid;
+	rec->sample.cpu = bpf_get_smp_processor_id();
+	rec->start_boot_ns = compat_start_boot_ns(leader);
+	rec->exec_id = compat_exec_id(leader);
+	rec->cgroup_id = bpf_get_current_cgroup_id();
+	rec->reserved = 0;
+	/* Zeroed first: what is sent must not hold another process's bytes. */
+	__builtin_memset(rec->comm, 0, sizeof(rec->comm));
+	BPF_CORE_READ_STR_INTO(&rec->comm, leader, comm);
+}
+
+static __always_inline __u32 is_followed(__u32 pid)
+{
+	return !cfg_follow || bpf_map_lookup_elem(&followed, &pid);
+}
+
+static __always_inline void take_sample(void *ctx, __u64 now_mono_ns, __u64 pid_tid,
+					__u32 weight_ns)
+{
+	__u32 zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	count(STAT_TAKEN, 1);
+	if (!scratch) {
+		count(STAT_NO_SCRATCH, 1);
+		return;
+	}
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct rec_stack *rec = &scratch->rec;
+	rec->sample.end_mono_ns = now_mono_ns;
+	rec->sample.weight_ns = weight_ns;
+	identify(rec, task, pid_tid);
+	__u32 frames = fill_stacks(scratch, ctx, task);
+	rec->sample.stack_hash = hash_stack(scratch, frames);
+	if (rec->flags & (STACK_KERNEL_CUT | STACK_USER_CUT))
+		count(STAT_STACK_CUT, 1);
+	count(send(scratch, frames) ? STAT_RING_FULL : STAT_SENT, 1);
+}
+
+SEC("perf_event")
+int on_cpu_tick(struct bpf_perf_event_data *ctx)
+{
+	__u64 now_mono_ns = bpf_ktime_get_ns();
+	__u32 weight_ns = due_weight_ns(now_mono_ns);
+	__u64 pid_tid = bpf_get_current_pid_tgid();
+	if (!(__u32)pid_tid) /* the idle task, one per CPU, all with tid 0 */
+		count(STAT_IDLE, 1);
+	else if (!is_followed(pid_tid >> 32))
+		count(STAT_FILTERED, 1);
+	else
+		take_sample(ctx, now_mono_ns, pid_tid, weight_ns);
+	count(STAT_RUN_NS, bpf_ktime_get_ns() - now_mono_ns);
+	count(STAT_RUNS, 1);
+	return 0;
+}
+
+/* Descendants of followed processes are followed from their first instruction on. */
+SEC("raw_tp/sched_process_fork")
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *parent = (void *)ctx->args[0];
+	struct task_struct *child = (void *)ctx->args[1];
+	__u32 parent_pid = BPF_CORE_READ(parent, tgid);
+	__u32 child_pid = BPF_CORE_READ(child, tgid);
+	__u32 one = 1;
+	if (parent_pid != child_pid && bpf_map_lookup_elem(&followed, &parent_pid))
+		bpf_map_update_elem(&followed, &child_pid, &one, BPF_ANY);
+	return 0;
+}
+
+/* The last thread of a process is gone: its pid may soon be somebody else's. */
+SEC("raw_tp/sched_process_exit")
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	__u32 pid = BPF_CORE_READ(task, tgid);
+	if (BPF_CORE_READ(task, signal, live.counter) == 0)
+		bpf_map_delete_elem(&followed, &pid);
+	return 0;
+}

@@ -1,0 +1,81 @@
+#include "profiler/batch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+
+struct raw_stack *raw_stack_ref(struct raw_stack *stack)
+{
+	__atomic_add_fetch(&stack->refs, 1, __ATOMIC_RELAXED);
+	return stack;
+}
+
+void raw_stack_unref(struct raw_stack *stack)
+{
+	if (!stack || __atomic_sub_fetch(&stack->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (uint32_t i = 0; i < stack->kernel_frames + stack->user_frames; i++)
+		mapped_file_unref(stack->frames[i].file);
+	free(stack);
+}
+
+int batch_new(struct batch **out, uint64_t start_mono_ns)
+{
+	struct batch *batch = calloc(1, sizeof(*batch));
+	if (!batch)
+		return -ENOMEM;
+	batch->start_mono_ns = start_mono_ns;
+	*out = batch;
+	return 0;
+}
+
+void batch_free(struct batch *batch)
+{
+	if (!batch)
+		return;
+	for (size_t i = 0; i < batch->thread_count; i++)
+		free(batch->threads[i].cgroup);
+	for (size_t i = 0; i < batch->stack_count; i++)
+		raw_stack_unref(batch->stacks[i]);
+	free(batch->threads);
+	free(batch->stacks);
+	free(batch->samples);
+	free(batch);
+}
+
+int batch_add_thread(struct batch *batch, const struct raw_thread *thread, uint32_t *position)
+{
+	int rc = ARRAY_RESERVE(batch->threads, batch->thread_cap, batch->thread_count,
+			       BATCH_MAX_SAMPLES);
+	if (rc)
+		return rc;
+	struct raw_thread copy = *thread;
+	copy.cgroup = strdup(thread->cgroup);
+	if (!copy.cgroup)
+		return -ENOMEM;
+	*position = (uint32_t)batch->thread_count;
+	batch->threads[batch->thread_count++] = copy;
+	return 0;
+}
+
+int batch_add_stack(struct batch *batch, struct raw_stack *stack, uint32_t *position)
+{
+	int rc = ARRAY_RESERVE(batch->stacks, batch->stack_cap, batch->stack_count,
+			       BATCH_MAX_SAMPLES);
+	if (rc)
+		return rc;
+	*position = (uint32_t)batch->stack_count;
+	batch->stacks[batch->stack_count++] = raw_stack_ref(stack);
+	return 0;
+}
+
+int batch_add_sample(struct batch *batch, const struct raw_sample *sample)
+{
+	int rc = ARRAY_RESERVE(batch->samples, batch->sample_cap, batch->sample_count,
+			       BATCH_MAX_SAMPLES);
+	if (rc)
+		return rc;
+	batch->samples[batch->sample_count++] = *sample;
+	return 0;
+}

@@ -1,0 +1,517 @@
+#include "profiler/collector.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/array.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "profiler/processes.h"
+#include "profiler/sideband.h"
+#include "profiler/stack_cache.h"
+
+/* How long records may lie in the ring: the price of a round is paid this often. */
+enum { ROUND_MS = 100 };
+/* The side-band asks for a round at once, so that files are pinned while their process lives;
+ * a storm of short processes gets one every so often. */
+enum { MIN_ROUND_MS = 5 };
+static const uint64_t BATCH_NS = 1 * UINT64_C(1000000000);
+static const uint64_t GENERATION_NS = 60 * UINT64_C(1000000000);
+enum { MAX_PENDING = 1 << 20 };
+
+/* A side-band event whose time has not come; its file is pinned already. */
+struct pending_event {
+	struct sideband_event event;
+	struct mapped_file *file; /* a reference, of an MMAP */
+};
+
+struct collector {
+	struct collector_options options;
+	struct sideband *sideband;
+	struct files *files;
+	struct processes *processes;
+	struct stack_cache *cache;
+	int epoll_fd, wake_fd;
+
+	struct buf records; /* of this round, as they came from the ring */
+	struct pending_event *events;
+	size_t event_count, event_cap, event_next;
+	struct rec_sample *orphans; /* their stack was not there yet */
+	size_t orphan_count, orphan_cap;
+
+	struct batch *batch;
+	uint64_t batch_number; /* marks threads and stacks that are in the batch */
+	uint32_t generation;
+	uint64_t generation_mono_ns, batch_mono_ns;
+	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
+	bool needs_rescan;
+
+	pthread_mutex_t lock; /* guards all below */
+	struct ledger ledger;
+	uint64_t unreported[DROP_REASONS]; /* drops no batch has told of */
+	struct sampler_stats counts;
+};
+
+static void count_drop(struct collector *collector, enum drop_reason reason, uint64_t samples)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->ledger.dropped[reason] += samples;
+	collector->unreported[reason] += samples;
+	pthread_mutex_unlock(&collector->lock);
+}
+
+static void count_taken(struct collector *collector)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->ledger.taken++;
+	pthread_mutex_unlock(&collector->lock);
+}
+
+void collector_lost(struct collector *collector, const struct batch *batch, enum drop_reason reason)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->ledger.dropped[reason] += batch->sample_count;
+	collector->unreported[reason] += batch->sample_count;
+	/* What the batch was to tell is told by the next one. */
+	for (int i = 0; i < DROP_REASONS; i++)
+		collector->unreported[i] += batch->delta.dropped[i];
+	pthread_mutex_unlock(&collector->lock);
+}
+
+void collector_stored(struct collector *collector, const struct batch *batch)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->ledger.stored += batch->sample_count;
+	pthread_mutex_unlock(&collector->lock);
+}
+
+void collector_stats(struct collector *collector, struct sampler_stats *stats)
+{
+	pthread_mutex_lock(&collector->lock);
+	*stats = collector->counts;
+	stats->user = collector->ledger;
+	pthread_mutex_unlock(&collector->lock);
+	stats->user.pending = stats->user.taken - stats->user.stored - ledger_dropped(&stats->user);
+}
+
+static int watch(struct collector *collector, int fd)
+{
+	struct epoll_event interest = {.events = EPOLLIN, .data.fd = fd};
+	return epoll_ctl(collector->epoll_fd, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
+}
+
+static int open_parts(struct collector *collector, struct err *err)
+{
+	int rc = files_new(&collector->files, err);
+	if (!rc)
+		rc = processes_new(&collector->processes, collector->files, err);
+	if (!rc)
+		rc = stack_cache_new(&collector->cache, err);
+	if (!rc)
+		rc = sideband_open(&collector->sideband, err);
+	if (rc)
+		return rc;
+	collector->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	collector->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (collector->epoll_fd < 0 || collector->wake_fd < 0)
+		return err_set(err, -errno, "collector: %m");
+	rc = watch(collector, collector->wake_fd);
+	if (!rc)
+		rc = watch(collector, sideband_fd(collector->sideband));
+	if (!rc)
+		rc = watch(collector, sampler_fd(collector->options.sampler));
+	return rc ? err_set(err, rc, "collector: epoll: %m") : 0;
+}
+
+static int start_batch(struct collector *collector, uint64_t now_mono_ns)
+{
+	collector->batch_number++;
+	collector->batch_mono_ns = now_mono_ns;
+	return batch_new(&collector->batch, now_mono_ns);
+}
+
+int collector_open(struct collector **out, const struct collector_options *options, struct err *err)
+{
+	AUTO(collector) collector = calloc(1, sizeof(*collector));
+	if (!collector)
+		return err_set(err, -ENOMEM, "collector: %m");
+	collector->options = *options;
+	collector->epoll_fd = collector->wake_fd = -1;
+	collector->generation = 1;
+	pthread_mutex_init(&collector->lock, NULL);
+	buf_init(&collector->records, 4 * (size_t)options->ring_bytes);
+	int rc = open_parts(collector, err);
+	if (rc)
+		return rc;
+	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	collector->generation_mono_ns = now_mono_ns;
+	processes_scan(collector->processes, now_mono_ns);
+	rc = start_batch(collector, (uint64_t)clock_mono_ns());
+	if (rc)
+		return err_set(err, rc, "collector: %m");
+	*out = TAKE(collector);
+	return 0;
+}
+
+void collector_free(struct collector *collector)
+{
+	if (!collector)
+		return;
+	for (size_t i = collector->event_next; i < collector->event_count; i++) {
+		free(collector->events[i].event.name);
+		mapped_file_unref(collector->events[i].file);
+	}
+	free(collector->events);
+	free(collector->orphans);
+	buf_fini(&collector->records);
+	batch_free(collector->batch);
+	sideband_free(collector->sideband);
+	stack_cache_free(collector->cache);
+	processes_free(collector->processes);
+	files_free(collector->files);
+	auto_close_fd(&collector->epoll_fd);
+	auto_close_fd(&collector->wake_fd);
+	pthread_mutex_destroy(&collector->lock);
+	free(collector);
+}
+
+static void keep_record(void *ctx, const void *record, size_t size_bytes)
+{
+	struct collector *collector = ctx;
+	const struct rec_sample *sample = record;
+	count_taken(collector);
+	if (size_bytes < sizeof(*sample) || sample->size_bytes > size_bytes ||
+	    sample->size_bytes < sizeof(*sample) || sample->size_bytes % 8)
+		return count_drop(collector, DROP_BAD_RECORD, 1);
+	void *room = buf_extend(&collector->records, sample->size_bytes);
+	if (!room)
+		return count_drop(collector, DROP_NO_MEMORY, 1);
+	memcpy(room, record, sample->size_bytes);
+}
+
+static struct mapped_file *pin_file(struct collector *collector, const struct sideband_event *event,
+				    uint64_t now_mono_ns)
+{
+	struct file_sight sight = {
+		.pid = event->pid,
+		.start_ip = event->start_ip,
+		.end_ip = event->start_ip + event->size_bytes,
+		.dev_major = event->dev_major,
+		.dev_minor = event->dev_minor,
+		.inode = event->inode,
+		.inode_generation = event->inode_generation,
+		.build_id = event->build_id_bytes ? event->build_id : NULL,
+		.build_id_bytes = event->build_id_bytes,
+		.path = event->name,
+		.now_mono_ns = now_mono_ns,
+	};
+	return files_get(collector->files, &sight);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	uint64_t left = ((const struct pending_event *)a)->event.time_mono_ns;
+	uint64_t right = ((const struct pending_event *)b)->event.time_mono_ns;
+	return (left > right) - (left < right);
+}
+
+static void note_lost(struct collector *collector, uint64_t records)
+{
+	collector->needs_rescan = true;
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.sideband_lost += records;
+	pthread_mutex_unlock(&collector->lock);
+}
+
+static void drain_sideband(struct collector *collector, uint64_t now_mono_ns)
+{
+	struct sideband_event *drained;
+	size_t count = sideband_drain(collector->sideband, &drained);
+	for (size_t i = 0; i < count; i++) {
+		if (drained[i].kind == SIDEBAND_LOST)
+			note_lost(collector, drained[i].lost);
+		if (ARRAY_RESERVE(collector->events, collector->event_cap, collector->event_count,
+				  MAX_PENDING)) {
+			note_lost(collector, 1);
+			continue;
+		}
+		struct pending_event *event = &collector->events[collector->event_count++];
+		*event = (struct pending_event){.event = drained[i]};
+		drained[i].name = NULL; /* ours now */
+		if (event->event.kind == SIDEBAND_MMAP)
+			event->file = pin_file(collector, &event->event, now_mono_ns);
+	}
+	if (count)
+		qsort(collector->events, collector->event_count, sizeof(*collector->events),
+		      by_time);
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.sideband_records += count;
+	pthread_mutex_unlock(&collector->lock);
+}
+
+static void apply_until(struct collector *collector, uint64_t time_mono_ns)
+{
+	while (collector->event_next < collector->event_count) {
+		struct pending_event *pending = &collector->events[collector->event_next];
+		if (pending->event.time_mono_ns > time_mono_ns)
+			break;
+		processes_apply(collector->processes, &pending->event, pending->file);
+		free(pending->event.name);
+		collector->event_next++;
+	}
+}
+
+/* The events that wait move to the front. */
+static void keep_waiting_events(struct collector *collector)
+{
+	collector->event_count -= collector->event_next;
+	memmove(collector->events, collector->events + collector->event_next,
+		collector->event_count * sizeof(*collector->events));
+	collector->event_next = 0;
+}
+
+static int place_thread(struct collector *collector, struct process *process, uint32_t tid,
+			uint32_t *position)
+{
+	struct thread *thread = processes_thread(collector->processes, process, tid);
+	if (!thread)
+		return -ENOMEM;
+	if (thread->batch != collector->batch_number) {
+		struct raw_thread raw = {.pid = process->pid, .tid = tid};
+		memcpy(raw.comm, thread->comm, sizeof(raw.comm));
+		memcpy(raw.process_comm, process->comm, sizeof(raw.process_comm));
+		raw.cgroup = (char *)(uintptr_t)process_cgroup(process); /* copied there */
+		int rc = batch_add_thread(collector->batch, &raw, &thread->batch_index);
+		if (rc)
+			return rc;
+		thread->batch = collector->batch_number;
+	}
+	*position = thread->batch_index;
+	return 0;
+}
+
+static int place_stack(struct collector *collector, struct cached_stack *cached,
+		       const struct process *process, uint32_t *position)
+{
+	int rc = cached_stack_locate(cached, process);
+	if (!rc && cached->batch != collector->batch_number) {
+		rc = batch_add_stack(collector->batch, cached->stack, &cached->batch_index);
+		cached->batch = rc ? 0 : collector->batch_number;
+	}
+	*position = cached->batch_index;
+	return rc;
+}
+
+static int add_sample(struct collector *collector, const struct rec_sample *rec,
+		      struct cached_stack *cached)
+{
+	struct process *process =
+		processes_get(collector->processes, rec->pid, cached->start_boot_ns, cached->comm);
+	if (!process)
+		return -ENOMEM;
+	struct raw_sample sample = {
+		.end_mono_ns = rec->end_mono_ns,
+		.weight_ns = rec->weight_ns,
+	};
+	int rc = place_thread(collector, process, rec->tid, &sample.thread);
+	if (!rc)
+		rc = place_stack(collector, cached, process, &sample.stack);
+	return rc ? rc : batch_add_sample(collector->batch, &sample);
+}
+
+static void take_sample(struct collector *collector, const struct rec_sample *rec, bool is_last_try)
+{
+	struct cached_stack *cached = stack_cache_get(collector->cache, rec->stack_hash);
+	if (cached) {
+		if (add_sample(collector, rec, cached))
+			count_drop(collector, DROP_NO_MEMORY, 1);
+		return;
+	}
+	/* Another CPU may have entered the stack and not yet sent it. */
+	if (is_last_try || ARRAY_RESERVE(collector->orphans, collector->orphan_cap,
+					 collector->orphan_count, MAX_PENDING))
+		return count_drop(collector, DROP_UNKNOWN_STACK, 1);
+	collector->orphans[collector->orphan_count++] = *rec;
+}
+
+static void next_generation(struct collector *collector, uint64_t now_mono_ns)
+{
+	/* Records written before this moment may name stacks of the generation that ends. */
+	stack_cache_sweep(collector->cache, collector->generation);
+	collector->generation = sampler_next_generation(collector->options.sampler);
+	collector->generation_mono_ns = now_mono_ns;
+}
+
+static bool is_whole(const struct rec_stack *rec)
+{
+	size_t frames = (size_t)rec->kernel_frames + rec->user_frames;
+	return rec->sample.size_bytes == sizeof(*rec) + frames * sizeof(rec->frames[0]);
+}
+
+static void take_stack(struct collector *collector, const struct rec_stack *rec)
+{
+	if (rec->sample.size_bytes < sizeof(*rec) || !is_whole(rec))
+		return count_drop(collector, DROP_BAD_RECORD, 1);
+	int rc = stack_cache_put(collector->cache, rec, collector->generation);
+	if (rc == -ENOSPC) {
+		next_generation(collector, rec->sample.end_mono_ns);
+		rc = stack_cache_put(collector->cache, rec, collector->generation);
+	}
+	if (rc)
+		return count_drop(collector, DROP_NO_MEMORY, 1);
+	take_sample(collector, &rec->sample, true);
+}
+
+static void take_record(struct collector *collector, const struct rec_sample *rec)
+{
+	apply_until(collector, rec->end_mono_ns);
+	if (rec->kind == REC_SAMPLE)
+		take_sample(collector, rec, false);
+	else if (rec->kind == REC_STACK)
+		take_stack(collector, (const struct rec_stack *)rec);
+	else
+		count_drop(collector, DROP_BAD_RECORD, 1);
+}
+
+static void take_records(struct collector *collector)
+{
+	size_t old_orphans = collector->orphan_count;
+	for (size_t at = 0; at < collector->records.len_bytes;) {
+		const void *rec = collector->records.data + at;
+		take_record(collector, rec);
+		at += ((const struct rec_sample *)rec)->size_bytes;
+	}
+	buf_clear(&collector->records);
+	for (size_t i = 0; i < old_orphans; i++)
+		take_sample(collector, &collector->orphans[i], true);
+	collector->orphan_count -= old_orphans;
+	if (old_orphans)
+		memmove(collector->orphans, collector->orphans + old_orphans,
+			collector->orphan_count * sizeof(*collector->orphans));
+}
+
+static void round_once(struct collector *collector)
+{
+	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	sampler_drain(collector->options.sampler, keep_record, collector);
+	drain_sideband(collector, now_mono_ns);
+	take_records(collector);
+	apply_until(collector, now_mono_ns);
+	keep_waiting_events(collector);
+	if (!collector->needs_rescan)
+		return;
+	collector->needs_rescan = false;
+	processes_scan(collector->processes, now_mono_ns);
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.rescans++;
+	pthread_mutex_unlock(&collector->lock);
+}
+
+/* What the kernel dropped since the last batch, and everything else that no batch told of. */
+static void close_ledger(struct collector *collector, struct ledger *delta)
+{
+	uint64_t counts[STAT_COUNT];
+	sampler_counts(collector->options.sampler, counts);
+	uint64_t dropped[DROP_REASONS] = {
+		[DROP_NO_SCRATCH] = counts[STAT_NO_SCRATCH],
+		[DROP_RING_FULL] = counts[STAT_RING_FULL],
+	};
+	pthread_mutex_lock(&collector->lock);
+	for (int i = 0; i < DROP_REASONS; i++) {
+		delta->dropped[i] =
+			collector->unreported[i] + dropped[i] - collector->kernel_dropped[i];
+		collector->unreported[i] = 0;
+		collector->kernel_dropped[i] = dropped[i];
+	}
+	pthread_mutex_unlock(&collector->lock);
+	delta->taken = delta->stored + ledger_dropped(delta);
+}
+
+static void close_batch(struct collector *collector, uint64_t now_mono_ns)
+{
+	struct batch *batch = TAKE(collector->batch);
+	batch->end_mono_ns = now_mono_ns;
+	batch->unix_minus_mono_ns = clock_unix_ns() - clock_mono_ns();
+	batch->period_ns = NS_PER_S / collector->options.rate_hz;
+	batch->delta.stored = batch->sample_count;
+	close_ledger(collector, &batch->delta);
+	if (!collector->options.emit(collector->options.ctx, batch)) {
+		collector_lost(collector, batch, DROP_QUEUE_FULL);
+		batch_free(batch);
+	}
+}
+
+static void update_counts(struct collector *collector)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.processes = processes_count(collector->processes);
+	collector->counts.threads = processes_thread_count(collector->processes);
+	collector->counts.executables = files_count(collector->files);
+	collector->counts.stacks_cached = stack_cache_count(collector->cache);
+	collector->counts.cpus_sampled = sampler_cpus(collector->options.sampler);
+	pthread_mutex_unlock(&collector->lock);
+}
+
+static void follow_cpus(struct collector *collector)
+{
+	struct err err = {0};
+	if ((sampler_follow_cpus(collector->options.sampler, &err) ||
+	     sideband_follow_cpus(collector->sideband, &err)) &&
+	    collector->options.warn)
+		collector->options.warn(collector->options.ctx, err.text);
+}
+
+static void every_second(struct collector *collector, uint64_t now_mono_ns)
+{
+	close_batch(collector, now_mono_ns);
+	follow_cpus(collector);
+	processes_sweep(collector->processes, now_mono_ns);
+	if (now_mono_ns - collector->generation_mono_ns >= GENERATION_NS) {
+		next_generation(collector, now_mono_ns);
+		files_sweep(collector->files, now_mono_ns);
+	}
+	update_counts(collector);
+}
+
+/* Wait for the next round. False: woken to stop. */
+static bool wait_for_round(struct collector *collector)
+{
+	struct epoll_event events[4];
+	int count = epoll_wait(collector->epoll_fd, events, (int)ARRAY_LEN(events), ROUND_MS);
+	for (int i = 0; i < count; i++)
+		if (events[i].data.fd == collector->wake_fd)
+			return false;
+	if (count > 0)
+		nanosleep(&(struct timespec){.tv_nsec = MIN_ROUND_MS * NS_PER_MS}, NULL);
+	return true;
+}
+
+void collector_run(struct collector *collector)
+{
+	while (wait_for_round(collector)) {
+		round_once(collector);
+		uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+		if (now_mono_ns - collector->batch_mono_ns < BATCH_NS)
+			continue;
+		every_second(collector, now_mono_ns);
+		while (start_batch(collector, now_mono_ns))
+			nanosleep(&(struct timespec){.tv_nsec = ROUND_MS * NS_PER_MS}, NULL);
+	}
+}
+
+void collector_wake(struct collector *collector)
+{
+	eventfd_write(collector->wake_fd, 1);
+}
+
+void collector_finish(struct collector *collector)
+{
+	round_once(collector);
+	round_once(collector); /* orphans get their second look */
+	close_batch(collector, (uint64_t)clock_mono_ns());
+	update_counts(collector);
+}

@@ -1,0 +1,254 @@
+#include "profiler/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "profiler/procfs.h"
+
+enum { MAX_FILES = 16384 };
+static const uint64_t UNUSED_AFTER_NS = 600 * UINT64_C(1000000000);
+
+struct files {
+	struct map by_identity; /* hash of the build ID, and of (device, inode, ..., path) */
+	struct mapped_file *vdso;
+	struct mapped_file *anonymous;
+};
+
+struct mapped_file *mapped_file_ref(struct mapped_file *file)
+{
+	__atomic_add_fetch(&file->refs, 1, __ATOMIC_RELAXED);
+	return file;
+}
+
+void mapped_file_unref(struct mapped_file *file)
+{
+	if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	executable_unref(file->exe);
+	free(file->name);
+	free(file);
+}
+
+static struct mapped_file *mapped_file_new(enum mapped_kind kind, const char *name)
+{
+	struct mapped_file *file = calloc(1, sizeof(*file));
+	if (!file)
+		return NULL;
+	file->refs = 1;
+	file->kind = kind;
+	file->name = strdup(name);
+	if (file->name)
+		return file;
+	mapped_file_unref(file);
+	return NULL;
+}
+
+static void note_vdso(void *ctx, const struct proc_mapping *mapping)
+{
+	struct proc_mapping *vdso = ctx;
+	if (!strcmp(mapping->path, "[vdso]"))
+		*vdso = *mapping;
+}
+
+/* The kernel maps the same vDSO into every 64-bit process, ours included. vdso(7) */
+static struct mapped_file *vdso_new(void)
+{
+	struct mapped_file *file = mapped_file_new(MAPPED_VDSO, "[vdso]");
+	struct proc_mapping vdso = {0};
+	(void)proc_visit_mappings((uint32_t)getpid(), note_vdso, &vdso);
+	if (file && vdso.start_ip)
+		(void)executable_from_memory(&file->exe, (const void *)vdso.start_ip,
+					     vdso.end_ip - vdso.start_ip, "[vdso]", NULL);
+	return file;
+}
+
+int files_new(struct files **out, struct err *err)
+{
+	AUTO(files) files = calloc(1, sizeof(*files));
+	if (!files)
+		return err_set(err, -ENOMEM, "files: %m");
+	map_init(&files->by_identity, MAX_FILES);
+	files->vdso = vdso_new();
+	files->anonymous = mapped_file_new(MAPPED_ANONYMOUS, "[jit]");
+	if (!files->vdso || !files->anonymous)
+		return err_set(err, -ENOMEM, "files: %m");
+	*out = TAKE(files);
+	return 0;
+}
+
+void files_free(struct files *files)
+{
+	if (!files)
+		return;
+	size_t cursor = 0;
+	struct mapped_file *file;
+	while ((file = map_next(&files->by_identity, &cursor, NULL)) != NULL)
+		mapped_file_unref(file);
+	map_fini(&files->by_identity);
+	mapped_file_unref(files->vdso);
+	mapped_file_unref(files->anonymous);
+	free(files);
+}
+
+uint64_t files_count(const struct files *files)
+{
+	return files->by_identity.count;
+}
+
+static uint64_t inode_identity(const struct file_sight *sight)
+{
+	uint64_t hash = hash_mix(makedev(sight->dev_major, sight->dev_minor), sight->inode);
+	hash = hash_mix(hash, sight->inode_generation);
+	return hash_mix(hash, hash_bytes(sight->path, strlen(sight->path)));
+}
+
+/* Empty when the sight has none. */
+static void build_id_hex(const struct file_sight *sight, char hex[static BUILD_ID_HEX_BYTES])
+{
+	hex[0] = 0;
+	for (uint32_t i = 0; sight->build_id && i < sight->build_id_bytes; i++)
+		if (i < BUILD_ID_MAX_BYTES)
+			snprintf(hex + 2 * (size_t)i, 3, "%02x", sight->build_id[i]);
+}
+
+static uint64_t build_id_identity(const char *hex)
+{
+	return hash_bytes(hex, strlen(hex));
+}
+
+/* Is the file behind fd the one that was mapped? By inode where that was told; by build ID
+ * after it has been read (open_executable). */
+static bool is_same_inode(int fd, const struct file_sight *sight)
+{
+	struct stat st;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return false;
+	return sight->build_id || !sight->inode || st.st_ino == sight->inode;
+}
+
+static bool has_build_id(const struct executable *exe, const struct file_sight *sight)
+{
+	char hex[BUILD_ID_HEX_BYTES];
+	build_id_hex(sight, hex);
+	return !hex[0] || !strcmp(hex, executable_build_id(exe));
+}
+
+/* The mapping itself first: it is the file whatever its name is now and in whichever mount
+ * namespace; then the path in the process's root; then, when the process is gone, here. */
+static struct executable *open_executable(const struct file_sight *sight, bool *could_open)
+{
+	char paths[3][512];
+	snprintf(paths[0], sizeof(paths[0]), "/proc/%u/map_files/%" PRIx64 "-%" PRIx64, sight->pid,
+		 sight->start_ip, sight->end_ip);
+	snprintf(paths[1], sizeof(paths[1]), "/proc/%u/root%s", sight->pid, sight->path);
+	snprintf(paths[2], sizeof(paths[2]), "%s", sight->path);
+	*could_open = false;
+	for (int i = 0; i < 3; i++) {
+		/* O_NONBLOCK: a FIFO put in the file's place must not hold us up. */
+		AUTO_FD fd = open(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd < 0 || !is_same_inode(fd, sight))
+			continue;
+		struct executable *exe = NULL;
+		int rc = executable_open(&exe, TAKE_FD(fd), sight->path, NULL);
+		if (!rc && has_build_id(exe, sight))
+			return exe;
+		executable_unref(exe);
+		*could_open |= rc != 0; /* it is the file, and no ELF: that will not change */
+	}
+	return NULL;
+}
+
+static struct mapped_file *open_file(const struct file_sight *sight)
+{
+	struct mapped_file *file = mapped_file_new(MAPPED_UNREADABLE, sight->path);
+	if (!file)
+		return NULL;
+	bool could_open;
+	file->exe = open_executable(sight, &could_open);
+	if (file->exe)
+		file->kind = MAPPED_EXECUTABLE;
+	file->is_retriable = !file->exe && !could_open;
+	return file;
+}
+
+static bool is_real_path(const char *path)
+{
+	return path[0] == '/' && path[1] != '/' && strncmp(path, "/memfd:", 7) != 0 &&
+	       strncmp(path, "/dev/zero", 9) != 0 && strncmp(path, "/SYSV", 5) != 0 &&
+	       strncmp(path, "/anon_hugepage", 14) != 0;
+}
+
+/* Enter file under key; the table keeps a reference of its own. */
+static void remember(struct files *files, uint64_t key, struct mapped_file *file)
+{
+	struct mapped_file *old = map_get(&files->by_identity, key);
+	if (!map_put(&files->by_identity, key, mapped_file_ref(file)))
+		mapped_file_unref(old);
+	else
+		mapped_file_unref(file); /* table full: only the caller has it */
+}
+
+/* The scan of /proc tells inodes, the side-band build IDs: a file known by one becomes known
+ * by the other, too. */
+static struct mapped_file *same_build(struct files *files, struct mapped_file *opened)
+{
+	const char *hex = opened->exe ? executable_build_id(opened->exe) : "";
+	if (!hex[0])
+		return opened;
+	uint64_t key = build_id_identity(hex);
+	struct mapped_file *known = map_get(&files->by_identity, key);
+	if (!known || known->is_retriable) {
+		remember(files, key, opened);
+		return opened;
+	}
+	mapped_file_unref(opened);
+	return mapped_file_ref(known);
+}
+
+struct mapped_file *files_get(struct files *files, const struct file_sight *sight)
+{
+	if (!strcmp(sight->path, "[vdso]"))
+		return mapped_file_ref(files->vdso);
+	if (!is_real_path(sight->path))
+		return mapped_file_ref(files->anonymous);
+	char hex[BUILD_ID_HEX_BYTES];
+	build_id_hex(sight, hex);
+	uint64_t key = hex[0] ? build_id_identity(hex) : inode_identity(sight);
+	struct mapped_file *file = map_get(&files->by_identity, key);
+	if (!file || file->is_retriable) {
+		struct mapped_file *opened = open_file(sight);
+		if (!opened)
+			return NULL;
+		file = same_build(files, opened);
+		remember(files, key, file);
+	} else {
+		mapped_file_ref(file);
+	}
+	file->used_mono_ns = sight->now_mono_ns;
+	return file;
+}
+
+void files_sweep(struct files *files, uint64_t now_mono_ns)
+{
+	size_t cursor = 0;
+	uint64_t key;
+	struct mapped_file *file;
+	while ((file = map_next(&files->by_identity, &cursor, &key)) != NULL) {
+		if (__atomic_load_n(&file->refs, __ATOMIC_ACQUIRE) > 1) {
+			file->used_mono_ns = now_mono_ns;
+			continue;
+		}
+		if (now_mono_ns - file->used_mono_ns < UNUSED_AFTER_NS)
+			continue;
+		map_remove(&files->by_identity, key);
+		mapped_file_unref(file);
+	}
+}

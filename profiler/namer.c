@@ -1,0 +1,325 @@
+#include "profiler/namer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "symbolizer/kallsyms.h"
+
+enum { MAX_CACHED = 1 << 22, HOST_BYTES = 256, SERVICE_BYTES = 256 };
+
+/* New modules and BPF programs bring new addresses; looking for them more often than this
+ * would cost more than it tells. */
+static const int64_t KALLSYMS_REFRESH_NS = 60 * NS_PER_S;
+
+struct namer {
+	struct kallsyms *kallsyms; /* NULL: not readable */
+	int64_t kallsyms_mono_ns;  /* when it was read, or tried */
+	char host[HOST_BYTES];
+	void (*warn)(void *ctx, const char *text);
+	void *ctx;
+	bool has_warned;
+};
+
+/* One batch on its way. Caches hold id + 1, so that 0 (NULL) means "not there". */
+struct naming {
+	struct namer *namer;
+	struct profile *profile;
+	const struct batch *batch;
+	struct map locations; /* hash of (file, ip_or_off) */
+	struct map mappings;  /* file */
+	uint32_t kernel_mapping;
+};
+
+static void naming_fini(struct naming *naming)
+{
+	map_fini(&naming->locations);
+	map_fini(&naming->mappings);
+}
+
+static void read_kallsyms(struct namer *namer)
+{
+	namer->kallsyms_mono_ns = clock_mono_ns();
+	struct err err = {0};
+	AUTO_FD fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	struct kallsyms *syms = NULL;
+	int rc = fd < 0 ? err_set(&err, -errno, "open /proc/kallsyms: %m")
+			: kallsyms_read(&syms, fd, &err);
+	if (rc && namer->warn && !namer->has_warned) {
+		namer->has_warned = true;
+		namer->warn(namer->ctx, err.text);
+	}
+	if (rc)
+		return;
+	kallsyms_free(namer->kallsyms);
+	namer->kallsyms = syms;
+}
+
+int namer_new(struct namer **out, void (*warn)(void *ctx, const char *text), void *ctx,
+	      struct err *err)
+{
+	struct namer *namer = calloc(1, sizeof(*namer));
+	if (!namer)
+		return err_set(err, -ENOMEM, "namer: %m");
+	namer->warn = warn;
+	namer->ctx = ctx;
+	if (gethostname(namer->host, sizeof(namer->host) - 1))
+		snprintf(namer->host, sizeof(namer->host), "localhost");
+	read_kallsyms(namer);
+	*out = namer;
+	return 0;
+}
+
+void namer_free(struct namer *namer)
+{
+	if (!namer)
+		return;
+	kallsyms_free(namer->kallsyms);
+	free(namer);
+}
+
+static const struct kernel_symbol *kernel_symbol(struct namer *namer, uint64_t ip)
+{
+	const struct kernel_symbol *symbol = NULL;
+	if (namer->kallsyms)
+		symbol = kallsyms_find(namer->kallsyms, ip);
+	if (symbol || clock_mono_ns() - namer->kallsyms_mono_ns < KALLSYMS_REFRESH_NS)
+		return symbol;
+	read_kallsyms(namer);
+	return namer->kallsyms ? kallsyms_find(namer->kallsyms, ip) : NULL;
+}
+
+/* A location with one line, or none when name is NULL. */
+static int add_location(struct profile *profile, const struct profile_location *location,
+			const char *name, const char *system_name, uint32_t *id)
+{
+	if (!name)
+		return profile_add_location(profile, location, NULL, 0, id);
+	struct profile_function function = {0};
+	int rc = profile_add_string(profile, name, &function.name);
+	if (!rc)
+		rc = profile_add_string(profile, system_name, &function.system_name);
+	struct profile_line line = {0};
+	if (!rc)
+		rc = profile_add_function(profile, &function, &line.function);
+	return rc ? rc : profile_add_location(profile, location, &line, 1, id);
+}
+
+static int kernel_location(struct naming *naming, uint64_t ip, uint32_t *id)
+{
+	struct profile *profile = naming->profile;
+	if (!naming->kernel_mapping) {
+		struct profile_mapping mapping = {.limit_vaddr = UINT64_MAX};
+		if (naming->namer->kallsyms)
+			kallsyms_text(naming->namer->kallsyms, &mapping.start_vaddr,
+				      &mapping.limit_vaddr);
+		int rc = profile_add_string(profile, "[kernel.kallsyms]", &mapping.filename);
+		if (!rc)
+			rc = profile_add_mapping(profile, &mapping, &naming->kernel_mapping);
+		if (rc)
+			return rc;
+	}
+	const struct kernel_symbol *symbol = kernel_symbol(naming->namer, ip);
+	const char *name = symbol ? symbol->name : "[unknown kernel code]";
+	struct profile_location location = {.mapping = naming->kernel_mapping, .vaddr = ip};
+	return add_location(profile, &location, name, name, id);
+}
+
+static int file_mapping(struct naming *naming, const struct mapped_file *file, uint64_t vaddr,
+			uint32_t *id)
+{
+	uint64_t key = (uintptr_t)file;
+	uintptr_t cached = (uintptr_t)map_get(&naming->mappings, key);
+	if (cached) {
+		*id = (uint32_t)(cached - 1);
+		return 0;
+	}
+	struct profile *profile = naming->profile;
+	struct profile_mapping mapping = {0};
+	if (file->exe)
+		executable_segment(file->exe, vaddr, &mapping.start_vaddr, &mapping.limit_vaddr,
+				   &mapping.file_off);
+	int rc = profile_add_string(profile, file->name, &mapping.filename);
+	if (!rc && file->exe)
+		rc = profile_add_string(profile, executable_build_id(file->exe), &mapping.build_id);
+	if (!rc)
+		rc = profile_add_mapping(profile, &mapping, id);
+	return rc ? rc : map_put(&naming->mappings, key, (void *)((uintptr_t)*id + 1));
+}
+
+static int file_location(struct naming *naming, const struct mapped_file *file, uint64_t off,
+			 uint32_t *id)
+{
+	struct profile_location location = {.vaddr = off};
+	bool has_vaddr = file->exe && executable_vaddr(file->exe, off, &location.vaddr);
+	int rc = file_mapping(naming, file, location.vaddr, &location.mapping);
+	if (rc)
+		return rc;
+	if (file->kind == MAPPED_ANONYMOUS) {
+		/* Every address means another function in another process, or later: the
+		 * offset into such memory says nothing. */
+		location.vaddr = 0;
+		return add_location(naming->profile, &location, "[jit]", "", id);
+	}
+	struct symbol symbol;
+	if (has_vaddr && executable_lookup(file->exe, location.vaddr, &symbol))
+		return add_location(naming->profile, &location, symbol.name, symbol.system_name,
+				    id);
+	return add_location(naming->profile, &location, NULL, NULL, id);
+}
+
+static int frame_location(struct naming *naming, const struct raw_frame *frame, bool is_kernel,
+			  uint32_t *id)
+{
+	if (!frame->file && !is_kernel)
+		return profile_add_named_location(naming->profile, "[unknown]", id);
+	/* 64 bits of a good hash stand for the pair: with a million places in a batch a false
+	 * match has a chance of 1 in 10^7. */
+	uint64_t key = hash_mix(hash_u64((uintptr_t)frame->file), frame->ip_or_off);
+	uintptr_t cached = (uintptr_t)map_get(&naming->locations, key);
+	if (cached) {
+		*id = (uint32_t)(cached - 1);
+		return 0;
+	}
+	int rc = is_kernel ? kernel_location(naming, frame->ip_or_off, id)
+			   : file_location(naming, frame->file, frame->ip_or_off, id);
+	return rc ? rc : map_put(&naming->locations, key, (void *)((uintptr_t)*id + 1));
+}
+
+/* Put a named mark on top of *stack, e.g. "[truncated]". */
+static int push_mark(struct naming *naming, const char *name, uint32_t *stack)
+{
+	uint32_t location;
+	int rc = profile_add_named_location(naming->profile, name, &location);
+	return rc ? rc : profile_add_stack(naming->profile, *stack, location, stack);
+}
+
+/* frames[from..to) are leaf first; the outermost goes first. */
+static int push_frames(struct naming *naming, const struct raw_stack *raw, uint32_t from,
+		       uint32_t to, bool is_kernel, uint32_t *stack)
+{
+	int rc = 0;
+	for (uint32_t i = to; i-- > from && !rc;) {
+		uint32_t location;
+		rc = frame_location(naming, &raw->frames[i], is_kernel, &location);
+		if (!rc)
+			rc = profile_add_stack(naming->profile, *stack, location, stack);
+	}
+	return rc;
+}
+
+static int name_stack(struct naming *naming, const struct raw_stack *raw, uint32_t *stack)
+{
+	uint32_t all = raw->kernel_frames + raw->user_frames;
+	int rc = 0;
+	*stack = 0;
+	if (raw->flags & STACK_USER_CUT)
+		rc = push_mark(naming, "[truncated]", stack);
+	else if (raw->flags & STACK_USER_FAULT)
+		rc = push_mark(naming, "[no user stack]", stack);
+	if (!rc)
+		rc = push_frames(naming, raw, raw->kernel_frames, all, false, stack);
+	if (!rc && (raw->flags & STACK_KERNEL_CUT))
+		rc = push_mark(naming, "[truncated]", stack);
+	return rc ? rc : push_frames(naming, raw, 0, raw->kernel_frames, true, stack);
+}
+
+/* A systemd unit is what people call a service: its name without ".service". Otherwise the
+ * process's own name. */
+static void service_name(const struct raw_thread *thread, char name[static SERVICE_BYTES])
+{
+	const char *last = strrchr(thread->cgroup, '/');
+	const char *suffix = last ? strstr(last, ".service") : NULL;
+	if (suffix && !suffix[8] && suffix > last + 1)
+		snprintf(name, SERVICE_BYTES, "%.*s", (int)(suffix - last - 1), last + 1);
+	else
+		snprintf(name, SERVICE_BYTES, "%s", thread->process_comm);
+}
+
+static int name_thread(struct naming *naming, const struct raw_thread *raw, uint32_t *id)
+{
+	char service[SERVICE_BYTES];
+	service_name(raw, service);
+	const char *pairs[][2] = {
+		{"host", naming->namer->host},
+		{"service_name", service},
+		{"comm", raw->process_comm},
+		{"cgroup", raw->cgroup},
+	};
+	struct profile_label labels[ARRAY_LEN(pairs)];
+	uint32_t label_count = 0;
+	int rc = 0;
+	for (size_t i = 0; i < ARRAY_LEN(pairs) && !rc; i++) {
+		if (!pairs[i][1][0])
+			continue;
+		struct profile_label *label = &labels[label_count++];
+		rc = profile_add_string(naming->profile, pairs[i][0], &label->key);
+		if (!rc)
+			rc = profile_add_string(naming->profile, pairs[i][1], &label->value);
+	}
+	struct profile_thread thread = {.pid = raw->pid, .tid = raw->tid};
+	if (!rc)
+		rc = profile_add_label_set(naming->profile, labels, label_count, &thread.label_set);
+	if (!rc)
+		rc = profile_add_string(naming->profile, raw->comm, &thread.name);
+	return rc ? rc : profile_add_thread(naming->profile, &thread, id);
+}
+
+static int add_samples(struct naming *naming, const uint32_t *threads, const uint32_t *stacks)
+{
+	const struct batch *batch = naming->batch;
+	int rc = 0;
+	for (size_t i = 0; i < batch->sample_count && !rc; i++) {
+		const struct raw_sample *raw = &batch->samples[i];
+		struct profile_sample sample = {
+			.time_unix_ns = (int64_t)raw->end_mono_ns + batch->unix_minus_mono_ns,
+			.weight = raw->weight_ns,
+			.count = 1,
+			.stack = stacks[raw->stack],
+			.thread = threads[raw->thread],
+		};
+		rc = profile_add_sample(naming->profile, &sample);
+	}
+	return rc;
+}
+
+static int name_all(struct naming *naming)
+{
+	const struct batch *batch = naming->batch;
+	AUTO_MEM uint32_t *threads = calloc(batch->thread_count + 1, sizeof(*threads));
+	AUTO_MEM uint32_t *stacks = calloc(batch->stack_count + 1, sizeof(*stacks));
+	if (!threads || !stacks)
+		return -ENOMEM;
+	int rc = 0;
+	for (size_t i = 0; i < batch->thread_count && !rc; i++)
+		rc = name_thread(naming, &batch->threads[i], &threads[i]);
+	for (size_t i = 0; i < batch->stack_count && !rc; i++)
+		rc = name_stack(naming, batch->stacks[i], &stacks[i]);
+	return rc ? rc : add_samples(naming, threads, stacks);
+}
+
+int namer_name(struct namer *namer, const struct batch *batch, struct profile **out,
+	       struct err *err)
+{
+	AUTO(profile) profile = NULL;
+	int rc = profile_new(&profile, PROFILE_CPU);
+	if (rc)
+		return err_set(err, rc, "profile: %m");
+	profile->start_unix_ns = (int64_t)batch->start_mono_ns + batch->unix_minus_mono_ns;
+	profile->duration_ns = (int64_t)(batch->end_mono_ns - batch->start_mono_ns);
+	profile->period_ns = batch->period_ns;
+	AUTO_FINI(naming_fini)
+	struct naming naming = {.namer = namer, .profile = profile, .batch = batch};
+	map_init(&naming.locations, MAX_CACHED);
+	map_init(&naming.mappings, MAX_CACHED);
+	rc = name_all(&naming);
+	if (rc)
+		return err_set(err, rc, "name %zu samples: %m", batch->sample_count);
+	*out = TAKE(profile);
+	return 0;
+}

@@ -1,0 +1,22 @@
+/*
+ * namer: turns a batch of places into a named profile. May read symbol tables: it takes ms
+ * to seconds, once per file. One thread.
+ */
+#pragma once
+#include "base/auto.h"
+#include "base/err.h"
+#include "profile/profile.h"
+#include "profiler/batch.h"
+
+struct namer; /* opaque */
+
+/* Kernel names that cannot be read are a warning, not a failure: warn(ctx, text) is called
+ * (it may be NULL) and kernel frames stay without names. */
+int namer_new(struct namer **out, void (*warn)(void *ctx, const char *text), void *ctx,
+	      struct err *err);
+void namer_free(struct namer *namer); /* NULL is fine */
+AUTO_DEFINE(namer)
+
+/* Caller owns *out. -ENOMEM, -ENOSPC. */
+int namer_name(struct namer *namer, const struct batch *batch, struct profile **out,
+	       struct err *err);

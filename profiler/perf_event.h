@@ -1,0 +1,14 @@
+/*
+ * perf_event: opens software events of perf_event_open(2), one CPU at a time, and says in
+ * words why the kernel refuses. Thin; the attributes are the caller's.
+ */
+#pragma once
+#include <linux/perf_event.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* A descriptor (close-on-exec, disabled until PERF_EVENT_IOC_ENABLE), or -errno. `what` names
+ * the event in the text. -ENODEV: the CPU is offline. */
+int perf_event_open_cpu(struct perf_event_attr *attr, uint32_t cpu, const char *what,
+			struct err *err);

@@ -1,0 +1,433 @@
+#include "profiler/processes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/map.h"
+
+enum { MAX_PROCESSES = 1 << 20, MAX_THREADS = 1 << 22, MAX_MAPPINGS = 1 << 20 };
+enum { MAX_CGROUP_BYTES = 1024 };
+static const uint64_t FORGET_AFTER_NS = 5 * UINT64_C(1000000000);
+static const uint64_t NS_PER_TICK = 10 * UINT64_C(1000000); /* USER_HZ is 100 everywhere */
+
+struct processes {
+	struct map by_pid;
+	struct map threads;
+	struct files *files; /* borrowed */
+};
+
+static void clear_mappings(struct process *process)
+{
+	for (size_t i = 0; i < process->mapping_count; i++)
+		mapped_file_unref(process->mappings[i].file);
+	process->mapping_count = 0;
+	process->map_epoch++;
+}
+
+static void process_free(struct process *process)
+{
+	if (!process)
+		return;
+	clear_mappings(process);
+	free(process->mappings);
+	free(process->cgroup);
+	free(process);
+}
+AUTO_DEFINE(process)
+
+int processes_new(struct processes **out, struct files *files, struct err *err)
+{
+	struct processes *processes = calloc(1, sizeof(*processes));
+	if (!processes)
+		return err_set(err, -ENOMEM, "process table: %m");
+	map_init(&processes->by_pid, MAX_PROCESSES);
+	map_init(&processes->threads, MAX_THREADS);
+	processes->files = files;
+	*out = processes;
+	return 0;
+}
+
+void processes_free(struct processes *processes)
+{
+	if (!processes)
+		return;
+	size_t cursor = 0;
+	struct process *process;
+	while ((process = map_next(&processes->by_pid, &cursor, NULL)) != NULL)
+		process_free(process);
+	cursor = 0;
+	struct thread *thread;
+	while ((thread = map_next(&processes->threads, &cursor, NULL)) != NULL)
+		free(thread);
+	map_fini(&processes->by_pid);
+	map_fini(&processes->threads);
+	free(processes);
+}
+
+uint64_t processes_count(const struct processes *processes)
+{
+	return processes->by_pid.count;
+}
+
+uint64_t processes_thread_count(const struct processes *processes)
+{
+	return processes->threads.count;
+}
+
+static void set_comm(char comm[static COMM_BYTES], const char *text)
+{
+	snprintf(comm, COMM_BYTES, "%s", text);
+}
+
+static struct process *add_process(struct processes *processes, uint32_t pid, const char *comm)
+{
+	AUTO(process) process = calloc(1, sizeof(*process));
+	if (!process)
+		return NULL;
+	process->pid = pid;
+	set_comm(process->comm, comm);
+	struct process *old = map_get(&processes->by_pid, pid);
+	if (map_put(&processes->by_pid, pid, process))
+		return NULL;
+	process_free(old);
+	return TAKE(process);
+}
+
+static struct thread *add_thread(struct processes *processes, uint32_t pid, uint32_t tid,
+				 const char *comm)
+{
+	struct thread *thread = map_get(&processes->threads, tid);
+	if (!thread) {
+		thread = calloc(1, sizeof(*thread));
+		if (!thread)
+			return NULL;
+		if (map_put(&processes->threads, tid, thread)) {
+			free(thread);
+			return NULL;
+		}
+	}
+	*thread = (struct thread){.tid = tid, .pid = pid};
+	set_comm(thread->comm, comm);
+	return thread;
+}
+
+/* First mapping that ends after ip. */
+static size_t lower_bound(const struct process *process, uint64_t ip)
+{
+	size_t low = 0, high = process->mapping_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (process->mappings[middle].end_ip <= ip)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct mapping *process_find(const struct process *process, uint64_t ip)
+{
+	size_t at = lower_bound(process, ip);
+	if (at == process->mapping_count || process->mappings[at].start_ip > ip)
+		return NULL;
+	return &process->mappings[at];
+}
+
+static int insert_at(struct process *process, size_t at, const struct mapping *mapping)
+{
+	int rc = ARRAY_RESERVE(process->mappings, process->mapping_cap, process->mapping_count,
+			       MAX_MAPPINGS);
+	if (rc)
+		return rc;
+	memmove(&process->mappings[at + 1], &process->mappings[at],
+		(process->mapping_count - at) * sizeof(*process->mappings));
+	process->mappings[at] = *mapping;
+	process->mapping_count++;
+	return 0;
+}
+
+static void remove_at(struct process *process, size_t at)
+{
+	mapped_file_unref(process->mappings[at].file);
+	process->mapping_count--;
+	memmove(&process->mappings[at], &process->mappings[at + 1],
+		(process->mapping_count - at) * sizeof(*process->mappings));
+}
+
+/* Cut [start, end) out of what is there: mmap(2) replaces what it lies on. */
+static int punch(struct process *process, uint64_t start_ip, uint64_t end_ip)
+{
+	size_t at = lower_bound(process, start_ip);
+	while (at < process->mapping_count && process->mappings[at].start_ip < end_ip) {
+		struct mapping *old = &process->mappings[at];
+		if (old->start_ip < start_ip && old->end_ip > end_ip) {
+			struct mapping tail = *old;
+			tail.start_ip = end_ip;
+			tail.file_off += end_ip - old->start_ip;
+			tail.file = mapped_file_ref(old->file);
+			old->end_ip = start_ip;
+			int rc = insert_at(process, at + 1, &tail);
+			if (rc)
+				mapped_file_unref(tail.file);
+			return rc;
+		}
+		if (old->start_ip < start_ip) {
+			old->end_ip = start_ip;
+			at++;
+		} else if (old->end_ip > end_ip) {
+			old->file_off += end_ip - old->start_ip;
+			old->start_ip = end_ip;
+		} else {
+			remove_at(process, at);
+		}
+	}
+	return 0;
+}
+
+/* Takes the reference of mapping->file, whatever happens. */
+static void map_range(struct process *process, const struct mapping *mapping)
+{
+	const struct mapping *same = process_find(process, mapping->start_ip);
+	if (same && same->start_ip == mapping->start_ip && same->end_ip == mapping->end_ip &&
+	    same->file_off == mapping->file_off && same->file == mapping->file) {
+		mapped_file_unref(mapping->file); /* told twice: by the scan and by an event */
+		return;
+	}
+	process->map_epoch++;
+	if (punch(process, mapping->start_ip, mapping->end_ip) ||
+	    insert_at(process, lower_bound(process, mapping->start_ip), mapping))
+		mapped_file_unref(mapping->file);
+}
+
+struct load {
+	struct processes *processes;
+	struct process *process;
+	uint64_t now_mono_ns;
+};
+
+static void load_mapping(void *ctx, const struct proc_mapping *mapping)
+{
+	const struct load *load = ctx;
+	struct file_sight sight = {
+		.pid = load->process->pid,
+		.start_ip = mapping->start_ip,
+		.end_ip = mapping->end_ip,
+		.dev_major = mapping->dev_major,
+		.dev_minor = mapping->dev_minor,
+		.inode = mapping->inode,
+		.path = mapping->path,
+		.now_mono_ns = load->now_mono_ns,
+	};
+	struct mapped_file *file = files_get(load->processes->files, &sight);
+	if (file)
+		map_range(load->process, &(struct mapping){mapping->start_ip, mapping->end_ip,
+							   mapping->file_off, file});
+}
+
+static void load_thread(void *ctx, uint32_t tid)
+{
+	const struct load *load = ctx;
+	char comm[COMM_BYTES];
+	if (!proc_read_thread_comm(load->process->pid, tid, comm))
+		add_thread(load->processes, load->process->pid, tid, comm);
+}
+
+static struct process *load_process(struct processes *processes, uint32_t pid, uint64_t now_mono_ns)
+{
+	struct proc_stat stat;
+	if (proc_read_stat(&stat, pid))
+		return NULL;
+	struct process *process = map_get(&processes->by_pid, pid);
+	if (!process || process->exited_mono_ns)
+		process = add_process(processes, pid, stat.comm);
+	if (!process)
+		return NULL;
+	set_comm(process->comm, stat.comm);
+	struct load load = {processes, process, now_mono_ns};
+	/* Mappings that went meanwhile stay behind: nothing runs there any more, and whatever
+	 * takes their place cuts them out. */
+	(void)proc_visit_mappings(pid, load_mapping, &load);
+	(void)proc_visit_tids(pid, load_thread, &load);
+	return process;
+}
+
+static void scan_pid(void *ctx, uint32_t pid)
+{
+	const struct load *load = ctx;
+	(void)load_process(load->processes, pid, load->now_mono_ns);
+}
+
+void processes_scan(struct processes *processes, uint64_t now_mono_ns)
+{
+	struct load load = {.processes = processes, .now_mono_ns = now_mono_ns};
+	(void)proc_visit_pids(scan_pid, &load);
+}
+
+static void apply_mmap(struct processes *processes, const struct sideband_event *event,
+		       struct mapped_file *file)
+{
+	struct process *process = map_get(&processes->by_pid, event->pid);
+	if (!process)
+		process = add_process(processes, event->pid, "");
+	uint64_t end_ip;
+	if (!process || !file ||
+	    __builtin_add_overflow(event->start_ip, event->size_bytes, &end_ip)) {
+		mapped_file_unref(file);
+		return;
+	}
+	map_range(process, &(struct mapping){event->start_ip, end_ip, event->file_off, file});
+}
+
+static void apply_comm(struct processes *processes, const struct sideband_event *event)
+{
+	struct process *process = map_get(&processes->by_pid, event->pid);
+	if (!process)
+		process = add_process(processes, event->pid, event->name);
+	if (!process)
+		return;
+	/* After execve(2) the caller is the leader and the only thread, with a new image. */
+	if (event->is_exec)
+		clear_mappings(process);
+	if (event->is_exec || event->tid == event->pid)
+		set_comm(process->comm, event->name);
+	add_thread(processes, event->pid, event->tid, event->name);
+}
+
+static void copy_mappings(struct process *to, const struct process *from)
+{
+	for (size_t i = 0; i < from->mapping_count; i++) {
+		struct mapping copy = from->mappings[i];
+		mapped_file_ref(copy.file);
+		if (insert_at(to, to->mapping_count, &copy))
+			mapped_file_unref(copy.file);
+	}
+}
+
+static void apply_fork(struct processes *processes, const struct sideband_event *event)
+{
+	const struct thread *parent_thread = map_get(&processes->threads, event->parent_tid);
+	const struct process *parent = map_get(&processes->by_pid, event->parent_pid);
+	char comm[COMM_BYTES];
+	set_comm(comm, parent_thread ? parent_thread->comm : parent ? parent->comm : "");
+	add_thread(processes, event->pid, event->tid, comm);
+	if (event->pid == event->parent_pid)
+		return; /* a new thread */
+	struct process *child = add_process(processes, event->pid, comm);
+	if (child && parent)
+		copy_mappings(child, parent);
+}
+
+static void apply_exit(struct processes *processes, const struct sideband_event *event)
+{
+	struct thread *thread = map_get(&processes->threads, event->tid);
+	if (thread)
+		thread->exited_mono_ns = event->time_mono_ns;
+	/* Other threads may outlive the leader; processes_sweep() looks before it forgets. */
+	struct process *process = map_get(&processes->by_pid, event->pid);
+	if (process && event->tid == event->pid)
+		process->exited_mono_ns = event->time_mono_ns;
+}
+
+void processes_apply(struct processes *processes, const struct sideband_event *event,
+		     struct mapped_file *file)
+{
+	switch (event->kind) {
+	case SIDEBAND_MMAP:
+		apply_mmap(processes, event, file);
+		break;
+	case SIDEBAND_COMM:
+		apply_comm(processes, event);
+		break;
+	case SIDEBAND_FORK:
+		apply_fork(processes, event);
+		break;
+	case SIDEBAND_EXIT:
+		apply_exit(processes, event);
+		break;
+	case SIDEBAND_LOST:
+		break; /* the collector rescans */
+	}
+}
+
+void processes_sweep(struct processes *processes, uint64_t now_mono_ns)
+{
+	size_t cursor = 0;
+	uint64_t key;
+	struct thread *thread;
+	while ((thread = map_next(&processes->threads, &cursor, &key)) != NULL) {
+		if (!thread->exited_mono_ns ||
+		    now_mono_ns - thread->exited_mono_ns < FORGET_AFTER_NS)
+			continue;
+		map_remove(&processes->threads, key);
+		free(thread);
+	}
+	cursor = 0;
+	struct process *process;
+	while ((process = map_next(&processes->by_pid, &cursor, &key)) != NULL) {
+		if (!process->exited_mono_ns ||
+		    now_mono_ns - process->exited_mono_ns < FORGET_AFTER_NS)
+			continue;
+		struct proc_stat stat;
+		if (!proc_read_stat(&stat, process->pid)) {
+			process->exited_mono_ns = now_mono_ns; /* a zombie leader: ask later */
+			continue;
+		}
+		map_remove(&processes->by_pid, key);
+		process_free(process);
+	}
+}
+
+/* The start time as /proc rounds it. */
+static bool is_same_start(uint64_t ticks, uint64_t start_boot_ns)
+{
+	return ticks == start_boot_ns / NS_PER_TICK;
+}
+
+struct process *processes_get(struct processes *processes, uint32_t pid, uint64_t start_boot_ns,
+			      const char *comm)
+{
+	struct process *process = map_get(&processes->by_pid, pid);
+	if (process && start_boot_ns && process->start_boot_ns &&
+	    process->start_boot_ns != start_boot_ns) {
+		process->exited_mono_ns = (uint64_t)clock_mono_ns(); /* it had this pid before */
+		process = NULL;
+	}
+	if (!process) {
+		struct proc_stat stat;
+		if (!proc_read_stat(&stat, pid) &&
+		    (!start_boot_ns || is_same_start(stat.start_boot_ticks, start_boot_ns)))
+			process = load_process(processes, pid, (uint64_t)clock_mono_ns());
+		else
+			process = add_process(processes, pid, comm);
+	}
+	if (process && !process->start_boot_ns)
+		process->start_boot_ns = start_boot_ns;
+	if (process && !process->comm[0])
+		set_comm(process->comm, comm);
+	return process;
+}
+
+struct thread *processes_thread(struct processes *processes, const struct process *process,
+				uint32_t tid)
+{
+	struct thread *thread = map_get(&processes->threads, tid);
+	if (thread && thread->pid == process->pid)
+		return thread;
+	char comm[COMM_BYTES];
+	if (proc_read_thread_comm(process->pid, tid, comm))
+		set_comm(comm, process->comm);
+	return add_thread(processes, process->pid, tid, comm);
+}
+
+const char *process_cgroup(struct process *process)
+{
+	if (!process->cgroup) {
+		char path[MAX_CGROUP_BYTES] = "";
+		(void)proc_read_cgroup(process->pid, path, sizeof(path));
+		process->cgroup = strdup(path);
+	}
+	return process->cgroup ? process->cgroup : "";
+}

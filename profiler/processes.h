@@ -1,0 +1,74 @@
+/*
+ * processes: which processes and threads there are, what they are called, and what is mapped
+ * where in them, as of the last event applied.
+ *
+ * Fed in the order of time by one /proc scan and the side-band. A process that ended stays
+ * until processes_sweep(), for samples that are still under way. One thread.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "profiler/files.h"
+#include "profiler/procfs.h"
+#include "profiler/sideband.h"
+
+struct mapping {
+	uint64_t start_ip;
+	uint64_t end_ip;
+	uint64_t file_off;
+	struct mapped_file *file; /* a reference */
+};
+
+struct process {
+	uint32_t pid;
+	uint64_t start_boot_ns; /* 0: not known yet */
+	char comm[COMM_BYTES];
+	char *cgroup;             /* NULL: not read yet */
+	struct mapping *mappings; /* sorted, not overlapping */
+	size_t mapping_count, mapping_cap;
+	uint32_t map_epoch;      /* moves with every change of the mappings */
+	uint64_t exited_mono_ns; /* 0: lives */
+};
+
+struct thread {
+	uint32_t tid;
+	uint32_t pid;
+	char comm[COMM_BYTES];
+	uint64_t exited_mono_ns;
+	uint64_t batch; /* scratch of the batch that is being filled */
+	uint32_t batch_index;
+};
+
+struct processes; /* opaque */
+
+/* files is borrowed. */
+int processes_new(struct processes **out, struct files *files, struct err *err);
+void processes_free(struct processes *processes); /* NULL is fine */
+AUTO_DEFINE(processes)
+
+/* Read all of /proc: at the start, and after the side-band lost records. */
+void processes_scan(struct processes *processes, uint64_t now_mono_ns);
+/* Apply one event. file is the file of an MMAP (reference taken over), else NULL. */
+void processes_apply(struct processes *processes, const struct sideband_event *event,
+		     struct mapped_file *file);
+/* Forget what ended long ago. */
+void processes_sweep(struct processes *processes, uint64_t now_mono_ns);
+
+/* The process, read from /proc or made up with that name when no event told of it. One with
+ * another start time is replaced: the pid was reused. start_boot_ns 0: any. NULL: no memory. */
+struct process *processes_get(struct processes *processes, uint32_t pid, uint64_t start_boot_ns,
+			      const char *comm);
+/* The thread, made up with its process's name when it is not known. NULL: no memory. */
+struct thread *processes_thread(struct processes *processes, const struct process *process,
+				uint32_t tid);
+/* Path of the cgroup; "" unknown. Read on the first call. Borrowed. */
+const char *process_cgroup(struct process *process);
+
+/* The mapping that covers ip, or NULL. Borrowed until the next change. */
+const struct mapping *process_find(const struct process *process, uint64_t ip);
+
+uint64_t processes_count(const struct processes *processes);
+uint64_t processes_thread_count(const struct processes *processes);

@@ -1,0 +1,211 @@
+#include "profiler/profiler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "profiler/batch_queue.h"
+#include "profiler/collector.h"
+#include "profiler/cpu_list.h"
+#include "profiler/namer.h"
+#include "profiler/sampler.h"
+
+enum { DEFAULT_RATE_HZ = 99, DEFAULT_RING_BYTES = 8 << 20, QUEUE_SAMPLES = 1 << 20 };
+
+struct profiler {
+	struct profiler_options options;
+	struct sampler *sampler;
+	struct collector *collector;
+	struct namer *namer;
+	struct batch_queue *queue;
+	pthread_t collector_thread, namer_thread;
+	bool collector_runs, namer_runs;
+};
+
+static bool enqueue(void *ctx, struct batch *batch)
+{
+	struct profiler *profiler = ctx;
+	return batch_queue_push(profiler->queue, batch);
+}
+
+static void warn(void *ctx, const char *text)
+{
+	struct profiler *profiler = ctx;
+	if (profiler->options.warn)
+		profiler->options.warn(profiler->options.ctx, text);
+}
+
+static void *run_collector(void *ctx)
+{
+	struct profiler *profiler = ctx;
+	pthread_setname_np(pthread_self(), "hearth-collect");
+	collector_run(profiler->collector);
+	return NULL;
+}
+
+static void deliver(struct profiler *profiler, const struct batch *batch)
+{
+	struct err err = {0};
+	AUTO(profile) profile = NULL;
+	if (namer_name(profiler->namer, batch, &profile, &err)) {
+		collector_lost(profiler->collector, batch, DROP_NO_MEMORY);
+		warn(profiler, err.text);
+		return;
+	}
+	int rc = profiler->options.deliver(profiler->options.ctx, profile, &batch->delta, &err);
+	if (rc)
+		collector_lost(profiler->collector, batch, DROP_STORE_FAILED);
+	else
+		collector_stored(profiler->collector, batch);
+}
+
+static void *run_namer(void *ctx)
+{
+	struct profiler *profiler = ctx;
+	pthread_setname_np(pthread_self(), "hearth-name");
+	for (;;) {
+		AUTO(batch) batch = batch_queue_pop(profiler->queue);
+		if (!batch)
+			return NULL;
+		deliver(profiler, batch);
+	}
+}
+
+static int open_parts(struct profiler *profiler, struct err *err)
+{
+	const struct profiler_options *options = &profiler->options;
+	struct sampler_options sampling = {
+		.rate_hz = options->rate_hz,
+		.ring_bytes = options->ring_bytes,
+		.pids = options->pids,
+		.pid_count = options->pid_count,
+	};
+	int rc = sampler_open(&profiler->sampler, &sampling, err);
+	if (rc)
+		return rc;
+	struct collector_options collecting = {
+		.sampler = profiler->sampler,
+		.ring_bytes = options->ring_bytes,
+		.rate_hz = options->rate_hz,
+		.emit = enqueue,
+		.warn = warn,
+		.ctx = profiler,
+	};
+	rc = collector_open(&profiler->collector, &collecting, err);
+	if (!rc)
+		rc = namer_new(&profiler->namer, warn, profiler, err);
+	if (!rc)
+		rc = batch_queue_new(&profiler->queue, QUEUE_SAMPLES);
+	return rc;
+}
+
+static int start(struct profiler *profiler, struct err *err)
+{
+	int rc = pthread_create(&profiler->namer_thread, NULL, run_namer, profiler);
+	if (rc)
+		return err_set(err, -rc, "start a thread: %m");
+	profiler->namer_runs = true;
+	rc = sampler_start(profiler->sampler, err);
+	if (rc)
+		return rc;
+	rc = pthread_create(&profiler->collector_thread, NULL, run_collector, profiler);
+	if (rc)
+		return err_set(err, -rc, "start a thread: %m");
+	profiler->collector_runs = true;
+	return 0;
+}
+
+int profiler_open(struct profiler **out, const struct profiler_options *options, struct err *err)
+{
+	AUTO(profiler) profiler = calloc(1, sizeof(*profiler));
+	if (!profiler)
+		return err_set(err, -ENOMEM, "profiler: %m");
+	profiler->options = *options;
+	if (!options->rate_hz)
+		profiler->options.rate_hz = DEFAULT_RATE_HZ;
+	if (!options->ring_bytes)
+		profiler->options.ring_bytes = DEFAULT_RING_BYTES;
+	int rc = open_parts(profiler, err);
+	if (!rc)
+		rc = start(profiler, err);
+	if (rc)
+		return rc;
+	*out = TAKE(profiler);
+	return 0;
+}
+
+void profiler_stop(struct profiler *profiler)
+{
+	if (profiler->sampler)
+		sampler_stop(profiler->sampler);
+	if (profiler->collector_runs) {
+		collector_wake(profiler->collector);
+		pthread_join(profiler->collector_thread, NULL);
+		profiler->collector_runs = false;
+		collector_finish(profiler->collector);
+	}
+	if (profiler->namer_runs) {
+		batch_queue_close(profiler->queue);
+		pthread_join(profiler->namer_thread, NULL);
+		profiler->namer_runs = false;
+	}
+}
+
+void profiler_free(struct profiler *profiler)
+{
+	if (!profiler)
+		return;
+	profiler_stop(profiler);
+	batch_queue_free(profiler->queue);
+	namer_free(profiler->namer);
+	collector_free(profiler->collector);
+	sampler_free(profiler->sampler);
+	free(profiler);
+}
+
+static uint64_t timeval_ns(struct timeval tv)
+{
+	return (uint64_t)(tv.tv_sec * NS_PER_S + tv.tv_usec * NS_PER_US);
+}
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long size_pages, resident_pages;
+	FILE *file = fopen("/proc/self/statm", "re");
+	if (!file)
+		return 0;
+	int fields = fscanf(file, "%lu %lu", &size_pages, &resident_pages);
+	fclose(file);
+	return fields == 2 ? resident_pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)
+{
+	collector_stats(profiler->collector, stats);
+	uint64_t counts[STAT_COUNT];
+	sampler_counts(profiler->sampler, counts);
+	stats->kernel = (struct ledger){
+		.taken = counts[STAT_TAKEN],
+		.stored = counts[STAT_SENT],
+		.dropped[DROP_NO_SCRATCH] = counts[STAT_NO_SCRATCH],
+		.dropped[DROP_RING_FULL] = counts[STAT_RING_FULL],
+	};
+	stats->kernel.pending =
+		counts[STAT_TAKEN] - counts[STAT_SENT] - ledger_dropped(&stats->kernel);
+	stats->samples_with_cut_stack = counts[STAT_STACK_CUT];
+	stats->late_ticks = counts[STAT_LATE];
+	stats->bpf_run_ns = counts[STAT_RUN_NS];
+	stats->bpf_runs = counts[STAT_RUNS];
+	stats->rate_hz = profiler->options.rate_hz;
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	stats->cpu_user_ns = timeval_ns(usage.ru_utime);
+	stats->cpu_system_ns = timeval_ns(usage.ru_stime);
+	stats->memory_bytes = resident_bytes();
+	struct cpu_list online;
+	if (!cpu_list_online(&online, NULL))
+		stats->cpus_online = cpu_list_count(&online);
+}

@@ -1,0 +1,256 @@
+#include "profiler/sampler.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "profiler/cpu_list.h"
+#include "profiler/perf_event.h"
+#include "sampler.skel.h"
+
+enum { MAX_RING_BYTES = 1 << 30 };
+
+struct cpu_link {
+	uint32_t cpu;
+	int fd; /* the clock event; the BPF program hangs on it and goes with it */
+};
+
+struct sampler {
+	struct sampler_bpf *skel;
+	struct ring_buffer *ring;
+	uint32_t rate_hz;
+	struct cpu_link *links;
+	size_t link_count, link_cap;
+	int possible_cpus;
+	bool started;
+	sampler_record_fn take; /* of the drain under way */
+	void *take_ctx;
+};
+
+/* libbpf's own lines would land in the middle of ours; its errno is enough. */
+static int no_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	return 0;
+}
+
+static uint32_t ring_size(uint32_t wanted_bytes)
+{
+	uint32_t size_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	while (size_bytes < wanted_bytes && size_bytes < MAX_RING_BYTES)
+		size_bytes *= 2;
+	return size_bytes;
+}
+
+static int load_failed(int code, struct err *err)
+{
+	if (code == -EPERM || code == -EACCES)
+		return err_set(
+			err, -EPERM,
+			"loading BPF programs is not allowed; run as root or with CAP_BPF and "
+			"CAP_PERFMON, and see `hearth doctor`");
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return err_set(err, -EOPNOTSUPP,
+			       "this kernel has no BTF (/sys/kernel/btf/vmlinux); Hearth needs one "
+			       "built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are");
+	return err_set(err, code, "the kernel refused the BPF programs: %m; see `hearth doctor`");
+}
+
+static int configure(struct sampler *sampler, const struct sampler_options *options,
+		     struct err *err)
+{
+	struct sampler_bpf *skel = sampler->skel;
+	if (skel->rodata->abi_version != ABI_VERSION)
+		return err_set(err, -EINVAL, "BPF object has ABI %u, this program %d",
+			       skel->rodata->abi_version, ABI_VERSION);
+	uint32_t ring_bytes = ring_size(options->ring_bytes);
+	skel->rodata->cfg_period_ns = NS_PER_S / options->rate_hz;
+	skel->rodata->cfg_follow = options->pid_count > 0;
+	skel->rodata->cfg_ring_bytes = ring_bytes;
+	bpf_program__set_autoload(skel->progs.on_fork, options->pid_count > 0);
+	bpf_program__set_autoload(skel->progs.on_exit, options->pid_count > 0);
+	return bpf_map__set_max_entries(skel->maps.samples, ring_bytes);
+}
+
+static int follow_pids(struct sampler *sampler, const struct sampler_options *options,
+		       struct err *err)
+{
+	int map_fd = bpf_map__fd(sampler->skel->maps.followed);
+	for (size_t i = 0; i < options->pid_count; i++) {
+		uint32_t pid = (uint32_t)options->pids[i], one = 1;
+		if (options->pids[i] <= 0 || (kill(options->pids[i], 0) && errno == ESRCH))
+			return err_set(err, -ESRCH, "there is no process %d", options->pids[i]);
+		if (bpf_map_update_elem(map_fd, &pid, &one, BPF_ANY))
+			return err_set(err, -errno, "follow process %u: %m", pid);
+	}
+	int rc = options->pid_count ? sampler_bpf__attach(sampler->skel) : 0;
+	return rc ? err_set(err, rc, "follow new processes: %m") : 0;
+}
+
+static int take_record(void *ctx, void *data, size_t size_bytes)
+{
+	struct sampler *sampler = ctx;
+	sampler->take(sampler->take_ctx, data, size_bytes);
+	return 0;
+}
+
+static int load(struct sampler *sampler, const struct sampler_options *options, struct err *err)
+{
+	libbpf_set_print(no_print);
+	sampler->skel = sampler_bpf__open();
+	if (!sampler->skel)
+		return err_set(err, -errno, "open the BPF object: %m");
+	int rc = configure(sampler, options, err);
+	if (rc)
+		return rc;
+	/* The clock program is attached by hand, once per CPU. */
+	bpf_program__set_autoattach(sampler->skel->progs.on_cpu_tick, false);
+	rc = sampler_bpf__load(sampler->skel);
+	if (rc)
+		return load_failed(rc, err);
+	sampler->ring = ring_buffer__new(bpf_map__fd(sampler->skel->maps.samples), take_record,
+					 sampler, NULL);
+	if (!sampler->ring)
+		return err_set(err, -errno, "map the ring buffer: %m");
+	return follow_pids(sampler, options, err);
+}
+
+int sampler_open(struct sampler **out, const struct sampler_options *options, struct err *err)
+{
+	AUTO(sampler) sampler = calloc(1, sizeof(*sampler));
+	if (!sampler)
+		return err_set(err, -ENOMEM, "sampler: %m");
+	sampler->rate_hz = options->rate_hz;
+	sampler->possible_cpus = libbpf_num_possible_cpus();
+	if (sampler->possible_cpus <= 0)
+		return err_set(err, -EIO, "the number of CPUs is unknown");
+	int rc = load(sampler, options, err);
+	if (!rc)
+		rc = sampler_follow_cpus(sampler, err);
+	if (rc)
+		return err_wrap(err, rc, "sampling");
+	*out = TAKE(sampler);
+	return 0;
+}
+
+void sampler_free(struct sampler *sampler)
+{
+	if (!sampler)
+		return;
+	sampler_stop(sampler);
+	for (size_t i = 0; i < sampler->link_count; i++)
+		close(sampler->links[i].fd);
+	free(sampler->links);
+	ring_buffer__free(sampler->ring);
+	sampler_bpf__destroy(sampler->skel);
+	free(sampler);
+}
+
+static int attach_cpu(struct sampler *sampler, uint32_t cpu, struct err *err)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = NS_PER_S / sampler->rate_hz,
+	};
+	if (ARRAY_RESERVE(sampler->links, sampler->link_cap, sampler->link_count, CPU_LIST_MAX))
+		return err_set(err, -ENOMEM, "CPU %u: %m", cpu);
+	AUTO_FD fd = perf_event_open_cpu(&attr, cpu, "the CPU clock", err);
+	if (fd < 0)
+		return fd;
+	int prog_fd = bpf_program__fd(sampler->skel->progs.on_cpu_tick);
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, prog_fd) ||
+	    (sampler->started && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
+		return err_set(err, -errno, "attach to the clock of CPU %u: %m", cpu);
+	sampler->links[sampler->link_count++] = (struct cpu_link){cpu, TAKE_FD(fd)};
+	return 0;
+}
+
+static bool has_link(const struct sampler *sampler, uint32_t cpu)
+{
+	for (size_t i = 0; i < sampler->link_count; i++)
+		if (sampler->links[i].cpu == cpu)
+			return true;
+	return false;
+}
+
+int sampler_follow_cpus(struct sampler *sampler, struct err *err)
+{
+	struct cpu_list online;
+	int rc = cpu_list_online(&online, err);
+	if (rc)
+		return rc;
+	/* The event of a CPU that went offline never fires again, even when the CPU is back. */
+	size_t kept = 0;
+	for (size_t i = 0; i < sampler->link_count; i++) {
+		if (cpu_list_has(&online, sampler->links[i].cpu))
+			sampler->links[kept++] = sampler->links[i];
+		else
+			close(sampler->links[i].fd);
+	}
+	sampler->link_count = kept;
+	for (uint32_t cpu = 0; cpu < (uint32_t)sampler->possible_cpus && !rc; cpu++)
+		if (cpu_list_has(&online, cpu) && !has_link(sampler, cpu))
+			rc = attach_cpu(sampler, cpu, err);
+	return rc == -ENODEV ? 0 : rc; /* gone again meanwhile */
+}
+
+uint32_t sampler_cpus(const struct sampler *sampler)
+{
+	return (uint32_t)sampler->link_count;
+}
+
+int sampler_start(struct sampler *sampler, struct err *err)
+{
+	for (size_t i = 0; i < sampler->link_count; i++)
+		if (ioctl(sampler->links[i].fd, PERF_EVENT_IOC_ENABLE, 0))
+			return err_set(err, -errno, "start the clock of CPU %u: %m",
+				       sampler->links[i].cpu);
+	sampler->started = true;
+	return 0;
+}
+
+void sampler_stop(struct sampler *sampler)
+{
+	for (size_t i = 0; sampler->started && i < sampler->link_count; i++)
+		ioctl(sampler->links[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	sampler->started = false;
+}
+
+int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx)
+{
+	sampler->take = take;
+	sampler->take_ctx = ctx;
+	return ring_buffer__consume(sampler->ring);
+}
+
+int sampler_fd(const struct sampler *sampler)
+{
+	return ring_buffer__epoll_fd(sampler->ring);
+}
+
+uint32_t sampler_next_generation(struct sampler *sampler)
+{
+	return __atomic_add_fetch(&sampler->skel->data->generation, 1, __ATOMIC_RELAXED);
+}
+
+void sampler_counts(const struct sampler *sampler, uint64_t counts[static STAT_COUNT])
+{
+	int map_fd = bpf_map__fd(sampler->skel->maps.stats);
+	uint64_t per_cpu[CPU_LIST_MAX];
+	/* Backwards: what is taken is read last, so that it is never less than the rest. */
+	for (uint32_t stat = STAT_COUNT; stat-- > 0;) {
+		counts[stat] = 0;
+		if (bpf_map_lookup_elem(map_fd, &stat, per_cpu))
+			continue;
+		for (int cpu = 0; cpu < sampler->possible_cpus && cpu < CPU_LIST_MAX; cpu++)
+			counts[stat] += per_cpu[cpu];
+	}
+}

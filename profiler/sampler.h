@@ -1,0 +1,47 @@
+/*
+ * sampler: the kernel side of on-CPU sampling, loaded and attached.
+ *
+ * One cpu-clock event per online CPU drives bpf/sampler.bpf.c; CPUs that come and go are
+ * followed. Freeing it detaches and unloads everything. One thread, but sampler_counts().
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "bpf/abi.h"
+
+struct sampler; /* opaque */
+
+struct sampler_options {
+	uint32_t rate_hz;
+	uint32_t ring_bytes; /* rounded up to a power of two of pages */
+	const pid_t *pids;   /* only these and their descendants; NULL: everything */
+	size_t pid_count;
+};
+
+/* Load and attach, not yet ticking. -EPERM: the text says what privilege is missing;
+ * -EOPNOTSUPP: what the kernel lacks; -ESRCH: a pid that is not there. */
+int sampler_open(struct sampler **out, const struct sampler_options *options, struct err *err);
+void sampler_free(struct sampler *sampler); /* NULL is fine */
+AUTO_DEFINE(sampler)
+
+int sampler_start(struct sampler *sampler, struct err *err);
+void sampler_stop(struct sampler *sampler); /* no more ticks; records can still be drained */
+
+/* Call take for every record there is, in the order of the ring. Returns how many. */
+typedef void (*sampler_record_fn)(void *ctx, const void *record, size_t size_bytes);
+int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx);
+/* Readable when the ring is more than half full. */
+int sampler_fd(const struct sampler *sampler);
+
+/* From now on every stack is sent whole once more. Returns the new generation. */
+uint32_t sampler_next_generation(struct sampler *sampler);
+/* Attach to CPUs that came online, let go of those that went. */
+int sampler_follow_cpus(struct sampler *sampler, struct err *err);
+uint32_t sampler_cpus(const struct sampler *sampler); /* CPUs being sampled */
+
+/* Sums over CPUs since the start. Any thread. */
+void sampler_counts(const struct sampler *sampler, uint64_t counts[static STAT_COUNT]);

@@ -1,0 +1,137 @@
+#include "profiler/stack_cache.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/map.h"
+
+/* Twice what the kernel side remembers: two generations of it. */
+enum { MAX_STACKS = 65536 };
+
+struct stack_cache {
+	struct map by_hash;
+};
+
+static void cached_stack_free(struct cached_stack *cached)
+{
+	if (!cached)
+		return;
+	raw_stack_unref(cached->stack);
+	free(cached);
+}
+
+int stack_cache_new(struct stack_cache **out, struct err *err)
+{
+	struct stack_cache *cache = calloc(1, sizeof(*cache));
+	if (!cache)
+		return err_set(err, -ENOMEM, "stack cache: %m");
+	map_init(&cache->by_hash, MAX_STACKS);
+	*out = cache;
+	return 0;
+}
+
+void stack_cache_free(struct stack_cache *cache)
+{
+	if (!cache)
+		return;
+	size_t cursor = 0;
+	struct cached_stack *cached;
+	while ((cached = map_next(&cache->by_hash, &cursor, NULL)) != NULL)
+		cached_stack_free(cached);
+	map_fini(&cache->by_hash);
+	free(cache);
+}
+
+int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint32_t generation)
+{
+	uint64_t hash = rec->sample.stack_hash;
+	struct cached_stack *cached = map_get(&cache->by_hash, hash);
+	if (cached) {
+		cached->generation = generation; /* the same stack, sent once more */
+		return 0;
+	}
+	size_t ips_bytes = ((size_t)rec->kernel_frames + rec->user_frames) * sizeof(uint64_t);
+	cached = calloc(1, sizeof(*cached) + ips_bytes);
+	if (!cached)
+		return -ENOMEM;
+	cached->pid = rec->sample.pid;
+	cached->start_boot_ns = rec->start_boot_ns;
+	memcpy(cached->comm, rec->comm, sizeof(cached->comm));
+	cached->comm[sizeof(cached->comm) - 1] = 0;
+	cached->generation = generation;
+	cached->kernel_frames = rec->kernel_frames;
+	cached->user_frames = rec->user_frames;
+	cached->flags = rec->flags;
+	memcpy(cached->ips, rec->frames, ips_bytes);
+	int rc = map_put(&cache->by_hash, hash, cached);
+	if (rc)
+		cached_stack_free(cached);
+	return rc;
+}
+
+struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t hash)
+{
+	return map_get(&cache->by_hash, hash);
+}
+
+/* A return address is the instruction after the call, which after a noreturn call is in
+ * another function. Look up the call. The leaf of each part is exact: for the user part it is
+ * where the process was interrupted. DWARF 5 section 6.4.4. */
+static uint64_t lookup_ip(const struct cached_stack *cached, uint32_t i)
+{
+	uint64_t ip = cached->ips[i];
+	return i == 0 || i == cached->kernel_frames || !ip ? ip : ip - 1;
+}
+
+static struct raw_frame place_of(const struct process *process, uint64_t ip)
+{
+	const struct mapping *mapping = process_find(process, ip);
+	if (!mapping)
+		return (struct raw_frame){.ip_or_off = ip};
+	return (struct raw_frame){
+		.file = mapped_file_ref(mapping->file),
+		.ip_or_off = ip - mapping->start_ip + mapping->file_off,
+	};
+}
+
+int cached_stack_locate(struct cached_stack *cached, const struct process *process)
+{
+	if (cached->stack && cached->map_epoch == process->map_epoch)
+		return 0;
+	uint32_t frames = (uint32_t)cached->kernel_frames + cached->user_frames;
+	struct raw_stack *stack = calloc(1, sizeof(*stack) + frames * sizeof(stack->frames[0]));
+	if (!stack)
+		return -ENOMEM;
+	stack->refs = 1;
+	stack->kernel_frames = cached->kernel_frames;
+	stack->user_frames = cached->user_frames;
+	stack->flags = cached->flags;
+	for (uint32_t i = 0; i < frames; i++) {
+		uint64_t ip = lookup_ip(cached, i);
+		stack->frames[i] = i < cached->kernel_frames ? (struct raw_frame){.ip_or_off = ip}
+							     : place_of(process, ip);
+	}
+	raw_stack_unref(cached->stack);
+	cached->stack = stack;
+	cached->map_epoch = process->map_epoch;
+	cached->batch = 0; /* the batch under way has the old one, if any */
+	return 0;
+}
+
+void stack_cache_sweep(struct stack_cache *cache, uint32_t generation)
+{
+	size_t cursor = 0;
+	uint64_t hash;
+	struct cached_stack *cached;
+	while ((cached = map_next(&cache->by_hash, &cursor, &hash)) != NULL) {
+		if (cached->generation >= generation)
+			continue;
+		map_remove(&cache->by_hash, hash);
+		cached_stack_free(cached);
+	}
+}
+
+uint64_t stack_cache_count(const struct stack_cache *cache)
+{
+	return cache->by_hash.count;
+}
