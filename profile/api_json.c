@@ -302,3 +302,31 @@ void api_flame_table(struct buf *out, const struct api_question *q, const struct
 	table_node_columns(out, start, tree, &names);
 	table_names(out, start, tree, &names);
 }
+
+void api_json_labels(struct json *json, const struct series_set *names)
+{
+	json_open_object(json);
+	json_key(json, "labels");
+	json_open_array(json);
+	for (size_t i = 0; i < names->line_count; i++)
+		json_str(json, strtab_get(&names->strings, names->lines[i].name));
+	json_close_array(json);
+	json_close_object(json);
+}
+
+void api_json_label_values(struct json *json, const char *label, const struct series_set *values)
+{
+	json_open_object(json);
+	json_key_str(json, "label", label);
+	json_key(json, "values");
+	json_open_array(json);
+	for (size_t i = 0; i < values->line_count; i++) {
+		const struct series_line *line = &values->lines[i];
+		json_open_object(json);
+		json_key_str(json, "value", strtab_get(&values->strings, line->name));
+		json_key_i64(json, "total_us", line->total_ns / NS_PER_US);
+		json_close_object(json);
+	}
+	json_close_array(json);
+	json_close_object(json);
+}

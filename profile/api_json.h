@@ -24,6 +24,9 @@ void api_json_top(struct json *json, const struct api_question *q, const struct 
 		  size_t limit);
 void api_json_series(struct json *json, const struct api_question *q, const char *group_by,
 		     const struct series_set *set);
+/* {"labels":[name...]} and {"label","values":[{"value","total_us"}]}: lines of a set. */
+void api_json_labels(struct json *json, const struct series_set *names);
+void api_json_label_values(struct json *json, const char *label, const struct series_set *values);
 /* {"taken","stored","pending","dropped":{reason:count}}, reasons with 0 included. */
 void api_json_ledger(struct json *json, const struct ledger *ledger);
 

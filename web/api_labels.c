@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "base/clock.h"
+#include "profile/api_json.h"
 #include "web/handlers.h"
 #include "web/question.h"
 
@@ -19,31 +19,8 @@ int api_labels(const struct web_context *context, const struct request *request,
 	if (rc)
 		return rc;
 	struct json json = response_json(response);
-	json_open_object(&json);
-	json_key(&json, "labels");
-	json_open_array(&json);
-	for (size_t i = 0; i < set->line_count; i++)
-		json_str(&json, strtab_get(&set->strings, set->lines[i].name));
-	json_close_array(&json);
-	json_close_object(&json);
+	api_json_labels(&json, set);
 	return 0;
-}
-
-static void write_values(struct json *json, const char *label, const struct series_set *set)
-{
-	json_open_object(json);
-	json_key_str(json, "label", label);
-	json_key(json, "values");
-	json_open_array(json);
-	for (size_t i = 0; i < set->line_count; i++) {
-		const struct series_line *line = &set->lines[i];
-		json_open_object(json);
-		json_key_str(json, "value", strtab_get(&set->strings, line->name));
-		json_key_i64(json, "total_us", line->total_ns / NS_PER_US);
-		json_close_object(json);
-	}
-	json_close_array(json);
-	json_close_object(json);
 }
 
 int api_label_values(const struct web_context *context, const struct request *request,
@@ -66,6 +43,6 @@ int api_label_values(const struct web_context *context, const struct request *re
 	if (rc)
 		return rc;
 	struct json json = response_json(response);
-	write_values(&json, label, set);
+	api_json_label_values(&json, label, set);
 	return 0;
 }
