@@ -53,7 +53,7 @@ int preorder(size_t node_count, const uint32_t *parents, const uint32_t *ranks, 
 int preorder_stacks(const struct profile *profile, uint32_t *order)
 {
 	size_t count = profile->stack_count;
-	AUTO_MEM uint32_t *parents = malloc(count * sizeof(*parents));
+	AUTO_MEM uint32_t *parents = calloc(count, sizeof(*parents));
 	AUTO_MEM uint32_t *positions = malloc(count * sizeof(*positions));
 	AUTO_MEM uint32_t *sizes = malloc(count * sizeof(*sizes));
 	if (!parents || !positions || !sizes)
