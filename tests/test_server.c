@@ -19,7 +19,16 @@
 #include "base/clock.h"
 #include "base/gzip.h"
 #include "tests/temp_store.h"
+#include "web/assets.h"
 #include "web/server.h"
+
+/* A page for the test, in the place of the one that is built. `printf page | gzip -9n`. */
+static const uint8_t page_gzip[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00,
+				    0x02, 0x03, 0x2b, 0x48, 0x4c, 0x4f, 0x05, 0x00,
+				    0x20, 0xb6, 0x0a, 0x14, 0x04, 0x00, 0x00, 0x00};
+static const struct asset page_asset = {"/index.html", "text/html; charset=utf-8", "abcd",
+					page_gzip, page_gzip + sizeof(page_gzip)};
+const struct asset_table embedded_assets = {&page_asset, 1};
 
 enum { ANSWER_MAX_BYTES = 8 << 20, DEADLINE_MS = 20000 };
 
@@ -210,7 +219,7 @@ struct answer_row {
 static const struct answer_row answer_rows[] = {
 	{"GET", "/healthz", "", 200, "Content-Type: text/plain; charset=utf-8", "ok"},
 	{"GET", "/readyz", "", 200, NULL, "ready"},
-	{"GET", "/", "", 200, "Content-Type: text/html; charset=utf-8", "<"},
+	{"GET", "/", "", 200, "Content-Type: text/html; charset=utf-8", "page"},
 	{"GET", "/api/v1/status", "", 200, "Content-Type: application/json", "\"1.2.3-test\""},
 	{"GET", "/api/v1/status", "", 200, "Cache-Control: no-store", "\"sampling\":true"},
 	{"GET", "/metrics", "", 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8",
@@ -265,6 +274,26 @@ static void test_answers(void **state)
 		    (row->body && !strstr(body_of(answer), row->body)))
 			fail_msg("%s %s: %s", row->method, row->target, answer);
 	}
+}
+
+static void test_page(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_MEM char *plain = ask(f, "GET", "/", "");
+	assert_string_equal(body_of(plain), "page");
+	assert_true(has_header(plain, "ETag: \"abcd\""));
+	assert_true(has_header(plain, "Cache-Control: no-cache"));
+
+	AUTO_MEM char *packed = ask(f, "GET", "/", "Accept-Encoding: gzip\r\n");
+	assert_true(has_header(packed, "ETag: \"abcd-gzip\""));
+	assert_true(has_header(packed, "Content-Encoding: gzip"));
+	assert_true(has_header(packed, "Content-Length: 24"));
+
+	AUTO_MEM char *had = ask(f, "GET", "/", "If-None-Match: \"abcd\"\r\n");
+	assert_int_equal(status_of(had), 304);
+	assert_string_equal(body_of(had), "");
+	assert_true(has_header(had, "ETag: \"abcd\""));
+	assert_true(has_header(had, "Content-Length: 4"));
 }
 
 static void test_every_answer_is_guarded(void **state)
@@ -582,6 +611,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_answer_is_guarded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_head_is_get_without_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_names_are_refused, setup, teardown),

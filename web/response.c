@@ -15,7 +15,6 @@
 enum {
 	MIN_GZIP_BYTES = 1024, /* below, a packet is a packet */
 	LIVE_GZIP_LEVEL = 1,   /* most clients are near: time counts more than bytes */
-	MAX_UNPACKED_ASSET = 16 << 20,
 	STATUS_NOT_MODIFIED = 304,
 };
 
@@ -157,6 +156,16 @@ static bool client_has(const char *if_none_match, const char *etag)
 	return strstr(if_none_match, etag) != NULL;
 }
 
+static int fill_from_asset(struct response *response, bool gzip, struct err *err)
+{
+	const struct asset *asset = response->asset;
+	size_t gzip_bytes = (size_t)(asset->gzip_end - asset->gzip);
+	if (!gzip)
+		return gzip_decompress(&response->body, asset->gzip, gzip_bytes, err);
+	buf_append(&response->body, asset->gzip, gzip_bytes);
+	return buf_error(&response->body) ? err_set(err, -ENOMEM, "%s", asset->path) : 0;
+}
+
 static int encode_asset(struct response *response, const struct request *request, bool gzip,
 			struct err *err)
 {
@@ -168,18 +177,12 @@ static int encode_asset(struct response *response, const struct request *request
 	response_header(response, "Vary", "Accept-Encoding");
 	if (client_has(request->if_none_match, etag)) {
 		response->status = STATUS_NOT_MODIFIED;
-		return 0;
+	} else {
+		response->content_type = asset->content_type;
+		if (gzip)
+			response_header(response, "Content-Encoding", "gzip");
 	}
-	response->content_type = asset->content_type;
-	size_t gzip_bytes = (size_t)(asset->gzip_end - asset->gzip);
-	if (!gzip) {
-		buf_fini(&response->body);
-		buf_init(&response->body, MAX_UNPACKED_ASSET);
-		return gzip_decompress(&response->body, asset->gzip, gzip_bytes, err);
-	}
-	response_header(response, "Content-Encoding", "gzip");
-	buf_append(&response->body, asset->gzip, gzip_bytes);
-	return buf_error(&response->body) ? err_set(err, -ENOMEM, "%s", asset->path) : 0;
+	return fill_from_asset(response, gzip, err);
 }
 
 int response_encode(struct response *response, const struct request *request, struct err *err)

@@ -62,5 +62,6 @@ void response_status(struct response *response, enum error_style style, unsigned
 /* Does an Accept-Encoding header (NULL: none) allow gzip? RFC 9110 section 12.5.3. */
 bool accepts_gzip(const char *accept_encoding);
 
-/* Make it what the client can take: 304 when it has the asset, gzip or not. -ENOMEM, ... */
+/* Make it what the client can take: 304 when it has the asset, gzip or not. -ENOMEM, ...
+ * A 304 keeps its body, which is not sent, for its length is (RFC 9110 section 8.6). */
 int response_encode(struct response *response, const struct request *request, struct err *err);
