@@ -16,12 +16,18 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct sched_entity {
+	__u64 sum_exec_runtime;
+	__u64 prev_sum_exec_runtime;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
+	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;
 	char comm[16];

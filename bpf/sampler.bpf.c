@@ -25,8 +25,7 @@ const volatile __u32 cfg_ring_bytes = 0;
 /* Bumped by user space; entries of older generations are sent whole again. */
 __u32 generation = 1;
 
-/* A timer that is this many periods late stands for a machine that slept, not for a thread
- * that ran. */
+/* A tick that is later than this is the clock's doing (a machine that slept), not a thread's. */
 #define MAX_LATE_PERIODS 100
 
 #define MAX_FRAMES (ABI_MAX_KERNEL_FRAMES + ABI_MAX_USER_FRAMES)
@@ -89,32 +88,40 @@ static __always_inline void count(__u32 stat, __u64 by)
 		*value += by;
 }
 
-/* Time since the last tick on this CPU, in whole periods: a tick that comes late stands for
- * those that did not come, so that the sum of weights is the time that passed. */
+/* How many periods the current thread has been on the CPU without a break, as of the last
+ * scheduler tick. kernel/sched/fair.c, set_next_entity() */
+static __always_inline __u64 periods_on_cpu(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 run_ns = BPF_CORE_READ(task, se.sum_exec_runtime) -
+		       BPF_CORE_READ(task, se.prev_sum_exec_runtime);
+	return run_ns / cfg_period_ns;
+}
+
+/* The time this tick stands for, in whole periods. Ticks may come late, and on some machines
+ * do not come at all while a CPU is idle: the periods since the last one are given to the
+ * current thread as far as it was running then, so that the sum of weights is CPU time. */
 static __always_inline __u32 due_weight_ns(__u64 now_mono_ns)
 {
 	__u32 zero = 0;
 	struct cpu_clock *clock = bpf_map_lookup_elem(&cpu_clocks, &zero);
 	if (!clock)
 		return cfg_period_ns;
-	if (!clock->first_mono_ns) {
+	if (!clock->first_mono_ns)
 		clock->first_mono_ns = now_mono_ns;
-		clock->credited_periods = 0;
-		return cfg_period_ns;
-	}
 	/* Half a period of slack: the first tick was a little late, too. */
-	__u64 passed = (now_mono_ns - clock->first_mono_ns + cfg_period_ns / 2) / cfg_period_ns;
+	__u64 passed = (now_mono_ns - clock->first_mono_ns + cfg_period_ns / 2) / cfg_period_ns + 1;
 	__u64 due = passed - clock->credited_periods;
 	if ((__s64)due < 1)
 		due = 1;
-	if (due > MAX_LATE_PERIODS) {
-		clock->first_mono_ns = now_mono_ns;
-		clock->credited_periods = 0;
-		return cfg_period_ns;
-	}
-	if (due > 1)
-		count(STAT_LATE, due - 1);
 	clock->credited_periods += due;
+	if (due > 1) {
+		__u64 most = periods_on_cpu() + 1;
+		due = due < most ? due : most;
+		if (due > MAX_LATE_PERIODS)
+			due = MAX_LATE_PERIODS;
+		count(STAT_LATE, due - 1);
+	}
 	return due * cfg_period_ns;
 }
 
