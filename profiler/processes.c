@@ -289,8 +289,10 @@ static void apply_comm(struct processes *processes, const struct sideband_event 
 	if (!process)
 		return;
 	/* After execve(2) the caller is the leader and the only thread, with a new image. */
-	if (event->is_exec)
+	if (event->is_exec) {
 		clear_mappings(process);
+		process->cgroup_is_read = false; /* service managers move a child before it execs */
+	}
 	if (event->is_exec || event->tid == event->pid)
 		set_comm(process->comm, event->name);
 	add_thread(processes, event->pid, event->tid, event->name);
@@ -316,8 +318,10 @@ static void apply_fork(struct processes *processes, const struct sideband_event 
 	if (event->pid == event->parent_pid)
 		return; /* a new thread */
 	struct process *child = add_process(processes, event->pid, comm);
-	if (child && parent)
-		copy_mappings(child, parent);
+	if (!child || !parent)
+		return;
+	copy_mappings(child, parent);
+	child->cgroup = parent->cgroup ? strdup(parent->cgroup) : NULL;
 }
 
 static void apply_exit(struct processes *processes, const struct sideband_event *event)
@@ -424,10 +428,11 @@ struct thread *processes_thread(struct processes *processes, const struct proces
 
 const char *process_cgroup(struct process *process)
 {
-	if (!process->cgroup) {
-		char path[MAX_CGROUP_BYTES] = "";
-		(void)proc_read_cgroup(process->pid, path, sizeof(path));
+	char path[MAX_CGROUP_BYTES] = "";
+	if (!process->cgroup_is_read && !proc_read_cgroup(process->pid, path, sizeof(path))) {
+		free(process->cgroup);
 		process->cgroup = strdup(path);
 	}
+	process->cgroup_is_read = true;
 	return process->cgroup ? process->cgroup : "";
 }

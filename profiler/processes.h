@@ -26,7 +26,8 @@ struct process {
 	uint32_t pid;
 	uint64_t start_boot_ns; /* 0: not known yet */
 	char comm[COMM_BYTES];
-	char *cgroup;             /* NULL: not read yet */
+	char *cgroup;             /* path; NULL: unknown */
+	bool cgroup_is_read;      /* from its own /proc entry, not taken over from the parent */
 	struct mapping *mappings; /* sorted, not overlapping */
 	size_t mapping_count, mapping_cap;
 	uint32_t map_epoch;      /* moves with every change of the mappings */
@@ -64,7 +65,8 @@ struct process *processes_get(struct processes *processes, uint32_t pid, uint64_
 /* The thread, made up with its process's name when it is not known. NULL: no memory. */
 struct thread *processes_thread(struct processes *processes, const struct process *process,
 				uint32_t tid);
-/* Path of the cgroup; "" unknown. Read on the first call. Borrowed. */
+/* Path of the cgroup; "" unknown. Read on the first call after fork or execve(2); of a
+ * process that is gone by then, its parent's. Borrowed. */
 const char *process_cgroup(struct process *process);
 
 /* The mapping that covers ip, or NULL. Borrowed until the next change. */
