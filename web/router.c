@@ -77,9 +77,11 @@ static int run_handler(const struct route *route, const struct web_context *cont
 	while (gate && sem_wait(gate))
 		continue; /* a signal */
 	int rc = route->handler(context, request, response, err);
+	if (!rc)
+		rc = response_encode(response, request, err);
 	if (gate)
 		sem_post(gate);
-	return rc ? rc : response_encode(response, request, err);
+	return rc;
 }
 
 static void fail(struct response *response, enum error_style style, const char *path,
