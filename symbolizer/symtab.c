@@ -10,6 +10,7 @@
 
 enum {
 	MAX_SYMBOLS = 4 << 20,
+	MAX_TABLE_SYMBOLS = 16 << 20, /* of all kinds */
 	MAX_STRING_BYTES = 256 << 20,
 	MAX_DEPTH = 64, /* symbols around one address; compilers nest two or three */
 	CHUNK_SYMBOLS = 2048,
@@ -165,6 +166,9 @@ static int add_symbols(struct symtab *tab, const struct elf_file *file,
 	if (!chunk)
 		return err_set(err, -ENOMEM, "symbol table: %m");
 	uint64_t left = section->size_bytes / sizeof(Elf64_Sym);
+	if (left > MAX_TABLE_SYMBOLS)
+		return err_set(err, -ENOSPC, "%llu symbols in the symbol table, more than %d",
+			       (unsigned long long)left, MAX_TABLE_SYMBOLS);
 	uint64_t off = section->off;
 	while (left > 0) {
 		size_t count = left < CHUNK_SYMBOLS ? (size_t)left : CHUNK_SYMBOLS;

@@ -22,7 +22,7 @@ struct symtab; /* opaque */
 
 /* Read .symtab, or .dynsym when there is none, and the names of PLT entries ("read@plt"). No
  * symbols at all is fine. -EBADMSG: malformed; -ENODATA: the file ends early; -ENOSPC: more
- * than 4 Mi functions or 256 MiB of names; pread(2)'s errors. Caller owns *out. */
+ * than 4 Mi functions, 16 Mi symbols or 256 MiB of names; pread(2)'s errors. Caller owns *out. */
 int symtab_read(struct symtab **out, const struct elf_file *file, struct err *err);
 void symtab_free(struct symtab *tab); /* NULL is fine */
 AUTO_DEFINE(symtab)
