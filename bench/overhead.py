@@ -43,14 +43,10 @@ def folder_bytes(path):
 
 
 def bpf_map_bytes(pid):
-    """Kernel memory of a process's BPF maps, or None without bpftool."""
-    tool = shutil.which("bpftool", path=os.environ["PATH"] + ":/usr/sbin")
-    if not tool:
-        return None
-    maps = json.loads(subprocess.run([tool, "-j", "map", "show"], capture_output=True,
-                                     check=True, text=True).stdout)
-    return sum(int(one.get("bytes_memlock", 0)) for one in maps
-               if pid in [user["pid"] for user in one.get("pids", [])])
+    """Kernel memory of a process's BPF maps."""
+    maps = {one["map_id"]: int(one.get("memlock", 0))
+            for one in harness.bpf_descriptors(pid) if "map_id" in one}
+    return sum(maps.values())
 
 
 class Load:
@@ -139,7 +135,7 @@ def measure_all(options):
             say(where + "with hearth")
             rounds[HEARTH].append(measure_hearth(folder, load, options))
         say("")
-    return {who: {what: statistics.median(one[what] or 0 for one in all_rounds)
+    return {who: {what: statistics.median(one[what] for one in all_rounds)
                   for what in all_rounds[0]} for who, all_rounds in rounds.items()}
 
 
@@ -168,8 +164,7 @@ def report(results, options):
             ratio = f"{hearth[key] / perf[key]:.2f}"
         print(f"| {title:36} | {form.format(perf[key]):>12} | {form.format(hearth[key]):>12} "
               f"| {ratio:>6} |")
-    if hearth["maps"]:
-        print(f"\nKernel memory of Hearth's BPF maps: {hearth['maps'] / 2**20:.1f} MiB.")
+    print(f"\nKernel memory of Hearth's BPF maps: {hearth['maps'] / 2**20:.1f} MiB.")
 
 
 def main():

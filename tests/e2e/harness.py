@@ -67,6 +67,21 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def bpf_descriptors(pid):
+    """What /proc/PID/fdinfo says of each BPF object that the process holds, as dictionaries:
+    prog_id, map_id or link_id, and for maps memlock, in bytes."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="utf-8") as file:
+                fields = dict(line.split(":", 1) for line in file if ":" in line)
+        except OSError:
+            continue  # closed meanwhile
+        if {"prog_id", "map_id", "link_id"} & set(fields):
+            found.append({key: value.strip() for key, value in fields.items()})
+    return found
+
+
 class Server:
     """`hearth serve` on a free port. A context manager: killed at the end if still there."""
 

@@ -30,7 +30,7 @@ USAGE = [
     (["query", "top", "--from", "yesteryear"], "yesteryear"),
     (["query", "top", "--from", "now", "--until", "now-5m"], "from"),
     (["query", "top", "--type", "heat"], "heat"),
-    (["query", "top", "{comm="], "comm"),
+    (["query", "top", "{comm="], "column 7"),
     (["doctor", "--frobnicate"], "frobnicate"),
 ]
 
@@ -54,7 +54,6 @@ REQUESTS = [
     ("/api/v1/series?step=1s&from=0", 400, "points"),
     ("/api/v1/label-values", 400, "label"),
     ("/api/v1/export?format=docx", 400, "format"),
-    ("/api/v1/export", 400, "format"),
     ("/api/v1/top?query=%ff%fe", 400, ""),
     ("/api/v1/top?query=%zz", 400, ""),
     ("/debug/pprof/profile?seconds=never", 400, "seconds"),

@@ -11,16 +11,21 @@ import harness
 KINDS = ("prog", "map", "link")
 
 
-def bpf_objects(pid=None):
-    """{kind: ids} of what bpftool lists; of one process when pid is given."""
+def held_by(pid):
+    """{kind: ids} of the BPF objects that a process holds."""
+    descriptors = harness.bpf_descriptors(pid)
+    return {kind: {int(one[f"{kind}_id"]) for one in descriptors if f"{kind}_id" in one}
+            for kind in KINDS}
+
+
+def in_the_kernel():
+    """{kind: ids} of all BPF objects there are."""
     found = {}
     for kind in KINDS:
         done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True,
                               check=True,
                               env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
-        objects = json.loads(done.stdout or "[]")
-        found[kind] = {one["id"] for one in objects
-                       if pid is None or pid in [user["pid"] for user in one.get("pids", [])]}
+        found[kind] = {one["id"] for one in json.loads(done.stdout or "[]")}
     return found
 
 
@@ -30,14 +35,17 @@ class Leftovers(harness.Case):
         tmp = self.path("tmp")
         os.mkdir(tmp)
         server = self.serve(env={"TMPDIR": tmp})
-        mine = bpf_objects(server.pid)
+        mine = held_by(server.pid)
         self.assertTrue(mine["prog"] and mine["map"], "the sampler is in the kernel")
+        there = in_the_kernel()
+        for kind in KINDS:
+            self.assertLessEqual(mine[kind], there[kind])
         asked_us = harness.now_us()
         server.wait_stored(asked_us)
         self.assertEqual(server.stop(signo), 0, server.output())
 
         def gone():
-            there = bpf_objects()
+            there = in_the_kernel()
             return all(not (mine[kind] & there[kind]) for kind in KINDS)
         harness.wait_until(gone, "its BPF objects are gone", 5)  # maps go after an RCU period
         self.assertEqual(os.listdir(tmp), [])
