@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 struct json json_to(struct buf *out)
 {
 	return (struct json){.out = out};
@@ -48,29 +50,6 @@ void json_close_array(struct json *json)
 	close_with(json, ']');
 }
 
-/* Length of the valid UTF-8 sequence at p, or 0. RFC 3629 section 4: no overlong forms, no
- * surrogates, nothing past U+10FFFF. The NUL at the end stops every multi-byte check. */
-static size_t utf8_len(const unsigned char *p)
-{
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		return (p[1] & 0xc0) == 0x80 ? 2 : 0;
-	if ((p[0] & 0xf0) == 0xe0) {
-		unsigned char low = p[0] == 0xe0 ? 0xa0 : 0x80;
-		unsigned char high = p[0] == 0xed ? 0x9f : 0xbf;
-		return p[1] >= low && p[1] <= high && (p[2] & 0xc0) == 0x80 ? 3 : 0;
-	}
-	if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		unsigned char low = p[0] == 0xf0 ? 0x90 : 0x80;
-		unsigned char high = p[0] == 0xf4 ? 0x8f : 0xbf;
-		return p[1] >= low && p[1] <= high && (p[2] & 0xc0) == 0x80 && (p[3] & 0xc0) == 0x80
-			       ? 4
-			       : 0;
-	}
-	return 0;
-}
-
 static void append_escaped(struct buf *out, unsigned char c)
 {
 	switch (c) {
@@ -97,13 +76,13 @@ static void append_quoted(struct buf *out, const char *text)
 		const unsigned char *plain = p;
 		size_t len = 0;
 		while (*p && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f &&
-		       (len = utf8_len(p)) > 0)
+		       (len = utf8_len((const char *)p)) > 0)
 			p += len;
 		buf_append(out, plain, (size_t)(p - plain));
 		if (!*p)
 			break;
 		if (*p >= 0x80)
-			buf_append_str(out, "\xef\xbf\xbd");
+			buf_append_str(out, UTF8_REPLACEMENT);
 		else
 			append_escaped(out, *p);
 		p++;

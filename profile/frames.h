@@ -40,7 +40,7 @@ void frame_table_free(struct frame_table *table); /* NULL is fine */
 AUTO_DEFINE(frame_table)
 
 /* A frame that is no code, of that name. */
-int frame_table_add_mark(struct frame_table *table, const char *name, uint32_t *frame);
+int frame_table_add_mark(struct frame_table *table, const char *name, uint32_t *id);
 
 /* Kind of a function of that name in a mapping of that filename ("": none). */
 enum frame_kind frame_kind_of(const char *filename, const char *name);

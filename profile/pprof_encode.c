@@ -8,6 +8,7 @@
 #include "base/group.h"
 #include "base/gzip.h"
 #include "base/sat.h"
+#include "base/utf8.h"
 #include "profile/frames.h"
 #include "profile/pprof.h"
 #include "profile/pprof_wire.h"
@@ -444,14 +445,19 @@ static void write_head(struct encoder *e)
 		hearth__pprof__profile__pack(&head, room);
 }
 
+/* Proto3 strings are UTF-8, and many readers refuse a message with other bytes. */
 static void write_strings(struct encoder *e)
 {
+	AUTO_FINI(buf_fini) struct buf text;
+	buf_init(&text, PPROF_MAX_BYTES);
 	for (uint32_t i = 0; i < e->strings.count; i++) {
-		const char *text = strtab_get(&e->strings, i);
-		size_t len_bytes = strlen(text);
+		buf_clear(&text);
+		utf8_append(&text, strtab_get(&e->strings, i));
+		if (buf_error(&text))
+			e->error = buf_error(&text);
 		buf_append_varint(&e->raw, PPROF_STRING_TABLE << 3 | WIRE_BYTES);
-		buf_append_varint(&e->raw, len_bytes);
-		buf_append(&e->raw, text, len_bytes);
+		buf_append_varint(&e->raw, text.len_bytes);
+		buf_append(&e->raw, text.data, text.len_bytes);
 	}
 }
 

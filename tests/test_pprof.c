@@ -387,6 +387,30 @@ static void only_what_samples_reach_is_written(void **state)
 	assert_true(strtab_find(&back->strings, "nobody") == INDEX_NONE);
 }
 
+static void names_are_written_as_utf8(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		const char *written;
+	} rows[] = {
+		{"caf\xc3\xa9", "caf\xc3\xa9"},
+		{"\xf0\x9f\x94\xa5", "\xf0\x9f\x94\xa5"},
+		{"a\xff"
+		 "b",
+		 "a\xef\xbf\xbd"
+		 "b"},
+		{"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"}, /* overlong */
+		{"cut\xe2\x82", "cut\xef\xbf\xbd\xef\xbf\xbd"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(profile) profile = new_profile();
+		maker_sample(profile, "c", 1, rows[i].name, 1);
+		AUTO(profile) back = encode_and_decode(profile);
+		assert_true(strtab_find(&back->strings, rows[i].written) != INDEX_NONE);
+	}
+}
+
 static void a_full_buffer_is_an_error(void **state)
 {
 	(void)state;
@@ -435,6 +459,7 @@ int main(void)
 		cmocka_unit_test(ranges_are_widened_to_hold_their_addresses),
 		cmocka_unit_test(the_heaviest_program_is_the_first_mapping),
 		cmocka_unit_test(only_what_samples_reach_is_written),
+		cmocka_unit_test(names_are_written_as_utf8),
 		cmocka_unit_test(a_full_buffer_is_an_error),
 		cmocka_unit_test(random_profiles_survive),
 	};
