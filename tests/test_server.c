@@ -541,6 +541,44 @@ static void test_slow_handlers_block_nobody(void **state)
 	}
 }
 
+/* More queries than are worked on at once: each gets its turn. */
+static void test_many_queries(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const targets[] = {"flame", "top", "series", "export?format=folded"};
+	int fds[24];
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		char request[256];
+		snprintf(request, sizeof(request),
+			 "GET /api/v1/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+			 targets[i % ARRAY_LEN(targets)]);
+		fds[i] = dial(f);
+		send_text(fds[i], request);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		AUTO_MEM char *answer = read_all(fds[i], NULL);
+		assert_int_equal(status_of(answer), 200);
+		close(fds[i]);
+	}
+}
+
+/* Beyond loopback its names are whatever DNS says, so any will do. */
+static void test_public_server_has_any_name(void **state)
+{
+	struct fixture *f = *state;
+	struct server_options options = options_of(f, "0.0.0.0:0");
+	struct server *open = NULL;
+	assert_int_equal(server_open(&open, &options, NULL), -EINVAL);
+	assert_null(open);
+	options.insecure = true;
+	server_free(TAKE(f->server));
+	assert_int_equal(server_open(&f->server, &options, NULL), 0);
+	f->port = (int)strtol(strrchr(server_url(f->server), ':') + 1, NULL, 10);
+	AUTO_MEM char *answer = ask_raw(f, "GET /healthz HTTP/1.1\r\nHost: profiler.example\r\n"
+					   "Connection: close\r\n\r\n");
+	assert_int_equal(status_of(answer), 200);
+}
+
 static void *free_server(void *server)
 {
 	server_free(server);
@@ -622,6 +660,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_chunked_body_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_clients_block_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_handlers_block_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_queries, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_public_server_has_any_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_finishes_what_is_under_way, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_port_taken, setup, teardown),
