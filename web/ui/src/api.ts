@@ -1,0 +1,244 @@
+/*
+ * api: asks the server and turns what comes back, which is `unknown`, into types.
+ *
+ * Every answer is checked field by field, so that a wrong server is one clear sentence and not
+ * a blank screen. Shapes: docs/API.md.
+ */
+import { type CallTree, MalformedError, decodeFlameTable } from "./model/calltree";
+import type { Ledger } from "./model/ledger";
+import type { Series } from "./model/timeline";
+import type { TopTable } from "./model/toptable";
+import type { UrlState } from "./model/urlstate";
+
+export interface LabelValue {
+	readonly value: string;
+	readonly totalUs: number;
+}
+
+export interface Status {
+	readonly version: string;
+	readonly host: string;
+	readonly startUs: number;
+	readonly nowUs: number;
+	readonly sampling: boolean;
+	readonly rateHz: number;
+	readonly cpusSampled: number;
+	readonly cpusOnline: number;
+	readonly kernel: Ledger | null; /* null when the server only shows stored data */
+	readonly user: Ledger | null;
+	readonly sideband: Readonly<Record<string, number>>;
+	readonly stacks: Readonly<Record<string, number>>;
+	readonly lateTicks: number;
+	readonly processes: number;
+	readonly threads: number;
+	readonly executables: number;
+	readonly cost: Readonly<Record<string, number>>;
+	readonly store: Readonly<Record<string, number>>;
+	readonly directory: string;
+	readonly notices: readonly string[];
+}
+
+/* The server said no (its sentence), or could not be reached. */
+export class ApiError extends Error {
+	constructor(message: string, readonly status: number) {
+		super(message);
+	}
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown, what: string): Fields {
+	if (typeof value !== "object" || value === null || Array.isArray(value))
+		throw new MalformedError(`${what} is not an object`);
+	return value as Fields;
+}
+
+function num(from: Fields, key: string): number {
+	const value = from[key];
+	if (typeof value !== "number" || !Number.isFinite(value))
+		throw new MalformedError(`"${key}" is not a number`);
+	return value;
+}
+
+function text(from: Fields, key: string): string {
+	const value = from[key];
+	if (typeof value !== "string")
+		throw new MalformedError(`"${key}" is not text`);
+	return value;
+}
+
+function list<T>(from: Fields, key: string, item: (value: unknown, i: number) => T): readonly T[] {
+	const value = from[key];
+	if (!Array.isArray(value))
+		throw new MalformedError(`"${key}" is not a list`);
+	return value.map(item);
+}
+
+function numbers(from: Fields, key: string, length: number): readonly number[] {
+	const values = list(from, key, (value, i) => {
+		if (typeof value !== "number" || !Number.isFinite(value))
+			throw new MalformedError(`"${key}"[${i}] is not a number`);
+		return value;
+	});
+	if (values.length !== length)
+		throw new MalformedError(`"${key}" has ${values.length} points, not ${length}`);
+	return values;
+}
+
+/* The numbers of an object of counters; members of other types are left out. */
+function counters(value: unknown, what: string): Readonly<Record<string, number>> {
+	const entries = Object.entries(fields(value ?? {}, what));
+	return Object.fromEntries(entries.filter((e): e is [string, number] => typeof e[1] === "number"));
+}
+
+export function decodeSeries(json: unknown): Series {
+	const f = fields(json, "series");
+	const points = num(f, "points");
+	const stepUs = num(f, "step_us");
+	if (stepUs <= 0)
+		throw new MalformedError('"step_us" is not positive');
+	return {
+		fromUs: num(f, "from_us"), untilUs: num(f, "until_us"), startUs: num(f, "start_us"), stepUs,
+		groupBy: typeof f["group_by"] === "string" ? f["group_by"] : "",
+		lines: list(f, "series", (value) => {
+			const line = fields(value, "a line of the series");
+			return { name: text(line, "name"), totalUs: num(line, "total_us"), weightUs: numbers(line, "weight_us", points) };
+		}),
+		coveredUs: numbers(f, "covered_us", points),
+		taken: numbers(f, "taken", points),
+		dropped: numbers(f, "dropped", points),
+	};
+}
+
+export function decodeTop(json: unknown): TopTable {
+	const f = fields(json, "top");
+	return {
+		totalUs: num(f, "total_us"), samples: num(f, "samples"), functions: num(f, "functions"),
+		rows: list(f, "rows", (value) => {
+			const row = fields(value, "a row of the table");
+			return {
+				name: text(row, "name"), mapping: text(row, "mapping"), kind: num(row, "kind"),
+				selfUs: num(row, "self_us"), totalUs: num(row, "total_us"),
+				selfSamples: num(row, "self_samples"), totalSamples: num(row, "total_samples"),
+			};
+		}),
+	};
+}
+
+export function decodeLabels(json: unknown): readonly string[] {
+	return list(fields(json, "labels"), "labels", (value) => {
+		if (typeof value !== "string")
+			throw new MalformedError("a label is not text");
+		return value;
+	});
+}
+
+export function decodeLabelValues(json: unknown): readonly LabelValue[] {
+	return list(fields(json, "label values"), "values", (value) => {
+		const f = fields(value, "a label value");
+		return { value: text(f, "value"), totalUs: num(f, "total_us") };
+	});
+}
+
+function decodeLedger(json: unknown): Ledger | null {
+	if (json === undefined || json === null)
+		return null;
+	const f = fields(json, "a ledger");
+	return {
+		taken: num(f, "taken"), stored: num(f, "stored"), pending: num(f, "pending"),
+		dropped: counters(f["dropped"], "dropped"),
+	};
+}
+
+export function decodeStatus(json: unknown): Status {
+	const f = fields(json, "status");
+	const ledger = fields(f["ledger"] ?? {}, "ledger");
+	const store = fields(f["store"] ?? {}, "store");
+	const count = (key: string): number => (f[key] === undefined ? 0 : num(f, key));
+	return {
+		version: text(f, "version"), host: text(f, "host"), startUs: count("start_us"), nowUs: num(f, "now_us"),
+		sampling: f["sampling"] === true, rateHz: count("rate_hz"), cpusSampled: count("cpus_sampled"),
+		cpusOnline: count("cpus_online"), kernel: decodeLedger(ledger["kernel"]), user: decodeLedger(ledger["user"]),
+		sideband: counters(f["sideband"], "sideband"), stacks: counters(f["stacks"], "stacks"),
+		lateTicks: count("late_ticks"), processes: count("processes"), threads: count("threads"), executables: count("executables"),
+		cost: counters(f["cost"], "cost"), store: counters(store, "store"),
+		directory: typeof store["directory"] === "string" ? store["directory"] : "",
+		notices: f["notices"] === undefined ? [] : list(f, "notices", (value) => String(value)),
+	};
+}
+
+/* What selects samples; the part of the URL state that the server gets. */
+export type Selection = Pick<UrlState, "type" | "query" | "from" | "until">;
+
+function address(path: string, params: Readonly<Record<string, string>>): string {
+	const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value !== ""));
+	return new URL(`${path}?${query}`, document.baseURI).href;
+}
+
+const select = (s: Selection): Record<string, string> => ({ type: s.type, query: s.query, from: s.from, until: s.until });
+
+async function refusal(response: Response): Promise<ApiError> {
+	const fallback = `The server answered ${response.status}.`;
+	try {
+		const error = fields(fields(await response.json(), "answer")["error"], "error");
+		return new ApiError(text(error, "message"), response.status);
+	} catch {
+		return new ApiError(fallback, response.status);
+	}
+}
+
+async function ask(url: string, signal: AbortSignal): Promise<Response> {
+	let response: Response;
+	try {
+		response = await fetch(url, { signal, headers: { accept: "application/json, application/octet-stream" } });
+	} catch (error) {
+		if (signal.aborted)
+			throw error;
+		throw new ApiError("The server cannot be reached.", 0);
+	}
+	if (!response.ok)
+		throw await refusal(response);
+	return response;
+}
+
+async function askJson<T>(path: string, params: Record<string, string>, decode: (json: unknown) => T, signal: AbortSignal): Promise<T> {
+	const response = await ask(address(`api/v1/${path}`, params), signal);
+	try {
+		return decode(await response.json());
+	} catch (error) {
+		if (signal.aborted)
+			throw error;
+		const why = error instanceof Error ? error.message : String(error);
+		throw new ApiError(`The server's answer to /${path} makes no sense: ${why}.`, response.status);
+	}
+}
+
+export async function fetchFlame(s: Selection, focus: string, byComm: boolean, signal: AbortSignal): Promise<CallTree> {
+	const params = { ...select(s), focus, by: byComm ? "comm" : "", format: "table" };
+	const response = await ask(address("api/v1/flame", params), signal);
+	return decodeFlameTable(await response.arrayBuffer());
+}
+
+export function fetchTop(s: Selection, signal: AbortSignal): Promise<TopTable> {
+	return askJson("top", { ...select(s), limit: "5000" }, decodeTop, signal);
+}
+
+export function fetchSeries(s: Selection, groupBy: string, signal: AbortSignal): Promise<Series> {
+	return askJson("series", { ...select(s), group_by: groupBy, limit: "8" }, decodeSeries, signal);
+}
+
+export function fetchLabels(s: Selection, signal: AbortSignal): Promise<readonly string[]> {
+	return askJson("labels", select(s), decodeLabels, signal);
+}
+
+export function fetchLabelValues(s: Selection, label: string, limit: number, signal: AbortSignal): Promise<readonly LabelValue[]> {
+	return askJson("label-values", { ...select(s), label, limit: String(limit) }, decodeLabelValues, signal);
+}
+
+export function fetchStatus(signal: AbortSignal): Promise<Status> {
+	return askJson("status", {}, decodeStatus, signal);
+}
+
+export function exportUrl(s: Selection, format: "pprof" | "folded"): string {
+	return address("api/v1/export", { ...select(s), format });
+}
