@@ -31,6 +31,7 @@ struct encoder {
 	uint32_t *string_of;    /* by the profile's string: that table's; 0: not yet */
 	struct strtab unnamed;  /* names made for locations without lines */
 	struct buf name;        /* such a name, while it is made */
+	struct buf text;        /* a string, while it is made UTF-8 */
 	bool *stack_is_used;    /* by stack */
 	bool *location_is_used; /* by location */
 	bool *function_is_used; /* by function */
@@ -48,6 +49,7 @@ static void fini_encoder(struct encoder *e)
 	free(e->string_of);
 	strtab_fini(&e->unnamed);
 	buf_fini(&e->name);
+	buf_fini(&e->text);
 	free(e->stack_is_used);
 	free(e->location_is_used);
 	free(e->function_is_used);
@@ -61,6 +63,7 @@ static int init_encoder(struct encoder *e)
 	const struct profile *profile = e->profile;
 	buf_init(&e->raw, PPROF_MAX_BYTES);
 	buf_init(&e->name, PPROF_MAX_UNNAMED_BYTES);
+	buf_init(&e->text, PPROF_MAX_BYTES);
 	e->string_of = calloc(profile->strings.count, sizeof(*e->string_of));
 	e->stack_is_used = calloc(profile->stack_count, sizeof(*e->stack_is_used));
 	e->location_is_used = calloc(profile->location_count, sizeof(*e->location_is_used));
@@ -74,11 +77,16 @@ static int init_encoder(struct encoder *e)
 	return rc ? rc : strtab_init(&e->unnamed, PROFILE_MAX_ENTRIES, PPROF_MAX_BYTES);
 }
 
-/* The index of a text in the message's string table. */
+/* The index of a text in the message's string table. Proto3 strings are UTF-8, and many
+ * readers refuse a message with other bytes. */
 static int64_t text_index(struct encoder *e, const char *text)
 {
 	uint32_t id = 0;
-	int rc = strtab_add(&e->strings, text, &id);
+	buf_clear(&e->text);
+	utf8_append(&e->text, text);
+	int rc = buf_error(&e->text);
+	if (!rc && e->text.len_bytes)
+		rc = strtab_add_bytes(&e->strings, e->text.data, e->text.len_bytes, &id);
 	if (rc && !e->error)
 		e->error = rc;
 	return id;
@@ -218,33 +226,48 @@ static size_t chain_of(struct encoder *e, uint32_t stack)
 
 enum { MAX_THREAD_LABELS = 3 }; /* pid, tid, thread */
 
+/* A label of that key, or NULL when there is one: a message may not have two. */
+static Hearth__Pprof__Label *add_label(Hearth__Pprof__Label *labels, size_t *count, int64_t key)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (labels[i].key == key)
+			return NULL;
+	Hearth__Pprof__Label *label = &labels[(*count)++];
+	hearth__pprof__label__init(label);
+	label->key = key;
+	return label;
+}
+
+static void add_number(struct encoder *e, Hearth__Pprof__Label *labels, size_t *count,
+		       const char *key, uint32_t value)
+{
+	Hearth__Pprof__Label *label = value ? add_label(labels, count, text_index(e, key)) : NULL;
+	if (label)
+		label->num = value;
+}
+
+static void add_text(struct encoder *e, Hearth__Pprof__Label *labels, size_t *count, int64_t key,
+		     uint32_t string)
+{
+	int64_t value = string_index(e, string);
+	/* An empty text cannot be told from the number 0, and means the same as no label. */
+	Hearth__Pprof__Label *label = value ? add_label(labels, count, key) : NULL;
+	if (label)
+		label->str = value;
+}
+
 static size_t thread_labels(struct encoder *e, const struct profile_thread *thread,
 			    Hearth__Pprof__Label *labels)
 {
-	static const Hearth__Pprof__Label empty = HEARTH__PPROF__LABEL__INIT;
 	const struct profile *profile = e->profile;
 	const struct profile_label_set *set = &profile->label_sets[thread->label_set];
 	size_t count = 0;
+	add_number(e, labels, &count, "pid", thread->pid);
+	add_number(e, labels, &count, "tid", thread->tid);
+	add_text(e, labels, &count, text_index(e, "thread"), thread->name);
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct profile_label *label = &profile->labels[set->first + i];
-		labels[count] = empty;
-		labels[count].key = string_index(e, label->key);
-		labels[count++].str = string_index(e, label->value);
-	}
-	if (thread->pid) {
-		labels[count] = empty;
-		labels[count].key = text_index(e, "pid");
-		labels[count++].num = thread->pid;
-	}
-	if (thread->tid) {
-		labels[count] = empty;
-		labels[count].key = text_index(e, "tid");
-		labels[count++].num = thread->tid;
-	}
-	if (thread->name) {
-		labels[count] = empty;
-		labels[count].key = text_index(e, "thread");
-		labels[count++].str = string_index(e, thread->name);
+		add_text(e, labels, &count, string_index(e, label->key), label->value);
 	}
 	return count;
 }
@@ -445,19 +468,14 @@ static void write_head(struct encoder *e)
 		hearth__pprof__profile__pack(&head, room);
 }
 
-/* Proto3 strings are UTF-8, and many readers refuse a message with other bytes. */
 static void write_strings(struct encoder *e)
 {
-	AUTO_FINI(buf_fini) struct buf text;
-	buf_init(&text, PPROF_MAX_BYTES);
 	for (uint32_t i = 0; i < e->strings.count; i++) {
-		buf_clear(&text);
-		utf8_append(&text, strtab_get(&e->strings, i));
-		if (buf_error(&text))
-			e->error = buf_error(&text);
+		const char *text = strtab_get(&e->strings, i);
+		size_t len_bytes = strlen(text);
 		buf_append_varint(&e->raw, PPROF_STRING_TABLE << 3 | WIRE_BYTES);
-		buf_append_varint(&e->raw, text.len_bytes);
-		buf_append(&e->raw, text.data, text.len_bytes);
+		buf_append_varint(&e->raw, len_bytes);
+		buf_append(&e->raw, text, len_bytes);
 	}
 }
 
