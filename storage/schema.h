@@ -1,0 +1,9 @@
+/*
+ * schema: the layout of a partition, storage/schema.sql, as SQL text in the binary.
+ */
+#pragma once
+
+#define SCHEMA_APPLICATION_ID 1215460456 /* "Hrth" */
+#define SCHEMA_VERSION        1
+
+extern const char schema_sql[];
