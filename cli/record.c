@@ -1,0 +1,212 @@
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/child.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/signals.h"
+#include "profiler/profiler.h"
+
+enum { MAX_PIDS = 1024, MAX_OUTPUT_BYTES = 1 << 30 };
+
+struct record_config {
+	const char *output;
+	int64_t duration_ns;
+	uint32_t rate_hz;
+	pid_t pids[MAX_PIDS];
+	size_t pid_count;
+};
+
+struct recording {
+	struct profile *profile; /* all batches merged; namer's thread until the stop */
+	uint64_t shown_samples;
+};
+
+static int option_pids(void *target, const char *value, struct err *err)
+{
+	struct record_config *config = target;
+	for (const char *pos = value;;) {
+		char *end;
+		long pid = strtol(pos, &end, 10);
+		if (end == pos || pid <= 0 || pid > INT32_MAX || (*end && *end != ','))
+			return err_set(err, -EINVAL, "\"%s\" is not a list of process ids", value);
+		if (config->pid_count == MAX_PIDS)
+			return err_set(err, -ENOSPC, "more than %d processes", MAX_PIDS);
+		config->pids[config->pid_count++] = (pid_t)pid;
+		if (!*end)
+			return 0;
+		pos = end + 1;
+	}
+}
+
+static const struct option_spec record_options[] = {
+	{"output", 'o', "FILE", "where to write; .pb.gz (pprof) or .folded (default profile.pb.gz)",
+	 option_string, offsetof(struct record_config, output)},
+	{"duration", 'd', "SECONDS", "how long (default: until CMD or you end it)", option_duration,
+	 offsetof(struct record_config, duration_ns)},
+	{"rate", 'F', "HZ", "samples per second and CPU (default 99)", option_rate,
+	 offsetof(struct record_config, rate_hz)},
+	{"pid", 'p', "PID,...", "only these processes and what they start", option_pids, 0},
+};
+
+static int merge(void *ctx, const struct profile *profile, const struct ledger *delta,
+		 struct err *err)
+{
+	(void)delta;
+	struct recording *recording = ctx;
+	int rc = profile_merge(recording->profile, profile, err);
+	if (!rc)
+		__atomic_add_fetch(&recording->shown_samples, profile_total_count(profile),
+				   __ATOMIC_RELAXED);
+	return rc;
+}
+
+static void warn(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_line(LOG_WARN, "%s", text);
+}
+
+static void show_progress(struct recording *recording, int64_t since_mono_ns)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\rrecording, %lld s, %llu samples; Ctrl-C ends it ",
+		(long long)((clock_mono_ns() - since_mono_ns) / NS_PER_S),
+		(unsigned long long)__atomic_load_n(&recording->shown_samples, __ATOMIC_RELAXED));
+}
+
+/* Until the time is over, the child has ended, or a signal says so. */
+static void wait_for_end(const struct record_config *config, struct recording *recording,
+			 struct child *child)
+{
+	int64_t start_mono_ns = clock_mono_ns();
+	int64_t end_mono_ns = config->duration_ns ? start_mono_ns + config->duration_ns : INT64_MAX;
+	int64_t left_ns;
+	while ((left_ns = end_mono_ns - clock_mono_ns()) > 0) {
+		show_progress(recording, start_mono_ns);
+		int signal_number = signals_wait(left_ns < NS_PER_S ? left_ns : NS_PER_S);
+		if (signal_number == SIGINT || signal_number == SIGTERM)
+			break;
+		if (child && child_poll(child, false))
+			break;
+	}
+	if (isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+}
+
+static void report_losses(const struct sampler_stats *stats)
+{
+	uint64_t dropped = ledger_dropped(&stats->kernel) + ledger_dropped(&stats->user);
+	if (!dropped)
+		return;
+	char reasons[512] = "";
+	for (int i = 0; i < DROP_REASONS; i++) {
+		uint64_t count = stats->kernel.dropped[i] + stats->user.dropped[i];
+		size_t len = strlen(reasons);
+		if (count)
+			snprintf(reasons + len, sizeof(reasons) - len, "%s%s %llu", len ? ", " : "",
+				 drop_reason_name((enum drop_reason)i), (unsigned long long)count);
+	}
+	log_line(LOG_WARN, "%llu of %llu samples were lost: %s", (unsigned long long)dropped,
+		 (unsigned long long)stats->kernel.taken, reasons);
+}
+
+static int take(const struct record_config *config, struct recording *recording,
+		struct child *child, const char *command, struct err *err)
+{
+	struct profiler_options options = {
+		.rate_hz = config->rate_hz,
+		.pids = config->pid_count ? config->pids : NULL,
+		.pid_count = config->pid_count,
+		.deliver = merge,
+		.warn = warn,
+		.ctx = recording,
+	};
+	AUTO(profiler) profiler = NULL;
+	int rc = profiler_open(&profiler, &options, err);
+	if (!rc && child)
+		rc = child_go(child, command, err);
+	if (rc)
+		return rc;
+	wait_for_end(config, recording, child);
+	profiler_stop(profiler);
+	struct sampler_stats stats;
+	profiler_stats(profiler, &stats);
+	report_losses(&stats);
+	return 0;
+}
+
+static int write_out(const struct record_config *config, const struct recording *recording,
+		     struct err *err)
+{
+	AUTO_FINI(buf_fini) struct buf out;
+	buf_init(&out, MAX_OUTPUT_BYTES);
+	int rc = output_encode(&out, config->output, recording->profile, err);
+	if (!rc)
+		rc = output_write(config->output, out.data, out.len_bytes, err);
+	if (!rc && isatty(STDERR_FILENO))
+		log_line(LOG_INFO, "%llu samples in %s",
+			 (unsigned long long)recording->shown_samples, config->output);
+	return rc;
+}
+
+static int record(struct record_config *config, char **command)
+{
+	struct err err = {0};
+	AUTO_FINI(child_fini) struct child child = {.go_fd = -1, .failed_fd = -1};
+	struct child *started = command ? &child : NULL;
+	AUTO(profile) profile = NULL;
+	signals_block();
+	int rc = profile_new(&profile, PROFILE_CPU);
+	if (!rc && command)
+		rc = child_start(&child, command, &err);
+	if (!rc && command)
+		config->pids[config->pid_count++] = child.pid;
+	struct recording recording = {.profile = profile};
+	if (!rc)
+		rc = take(config, &recording, started, command ? command[0] : "", &err);
+	if (!rc)
+		rc = write_out(config, &recording, &err);
+	if (rc)
+		log_line(LOG_ERROR, "%s", err.text);
+	if (started && child.ended && child_exit_code(&child))
+		return child_exit_code(&child); /* its own failure says more than ours */
+	if (rc)
+		return EXIT_FAILED;
+	if (started)
+		child_poll(started, true);
+	return started ? child_exit_code(started) : EXIT_DONE;
+}
+
+static int run_record(int argc, char **argv)
+{
+	struct record_config config = {.output = "profile.pb.gz"};
+	struct err err = {0};
+	int first;
+	int code = options_parse(&command_record, &config, argc, argv, &first);
+	if (code >= 0)
+		return code;
+	if (output_check(config.output, &err))
+		return usage_error(&command_record, "%s", err.text);
+	if (config.pid_count && first < argc)
+		return usage_error(&command_record, "give either --pid or a command");
+	return record(&config, first < argc ? argv + first : NULL);
+}
+
+const struct command command_record = {
+	.name = "record",
+	.usage = "[OPTIONS] [-- CMD ARG...]",
+	.summary = "take one profile, of the machine, of processes or of a command, into a file",
+	.details = "With CMD, records it and all it starts, and exits with its exit status.\n",
+	.options = record_options,
+	.option_count = ARRAY_LEN(record_options),
+	.run = run_record,
+};

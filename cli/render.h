@@ -1,0 +1,16 @@
+/*
+ * render: call trees, tables, series and labels as text for a terminal.
+ */
+#pragma once
+#include <stdio.h>
+
+#include "profile/calltree.h"
+#include "profile/series.h"
+
+/* One line a node, indented by depth, in the tree's order; subtrees below min_share of the
+ * total are left out. */
+void render_flame(FILE *out, const struct calltree *tree, double min_share);
+void render_top(FILE *out, const struct top_table *table, size_t limit);
+void render_series(FILE *out, const struct series_set *set);
+/* Names with, when there are any, their totals. */
+void render_names(FILE *out, const struct series_set *set);

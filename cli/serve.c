@@ -1,0 +1,179 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/config.h"
+#include "cli/signals.h"
+#include "profiler/profiler.h"
+#include "storage/store.h"
+#include "web/server.h"
+
+static const struct option_spec serve_options[] = {
+	{"listen", 'l', "HOST:PORT", "where to serve the page and the API (default 127.0.0.1:4040)",
+	 option_string, offsetof(struct serve_config, listen)},
+	{"data", 'D', "DIR", "where the history is kept (default /var/lib/hearth)", option_string,
+	 offsetof(struct serve_config, data)},
+	{"rate", 'F', "HZ", "samples per second and CPU (default 99)", option_rate,
+	 offsetof(struct serve_config, rate_hz)},
+	{"max-disk", 0, "BYTES", "let the oldest history go beyond this (default 10G)",
+	 option_bytes, offsetof(struct serve_config, max_disk_bytes)},
+	{"ring-bytes", 0, "BYTES", "memory between kernel and user space (default 8M)",
+	 option_bytes, offsetof(struct serve_config, ring_bytes)},
+	{"insecure", 0, NULL, "allow --listen beyond this machine, without TLS", option_flag,
+	 offsetof(struct serve_config, insecure)},
+	{"config", 'c', "FILE", "read these options from FILE, one `name = value` a line",
+	 option_string, offsetof(struct serve_config, config)},
+};
+
+struct serving {
+	struct store *store;
+	struct profiler *profiler;
+	int64_t complained_mono_ns; /* namer's thread: when a failed append was last logged */
+};
+
+/* A full disk fails every second; one line a minute is enough. */
+static int append(void *ctx, const struct profile *profile, const struct ledger *delta,
+		  struct err *err)
+{
+	struct serving *serving = ctx;
+	int rc = store_append(serving->store, profile, delta, err);
+	int64_t now_mono_ns = clock_mono_ns();
+	if (rc && (!serving->complained_mono_ns ||
+		   now_mono_ns - serving->complained_mono_ns > 60 * NS_PER_S)) {
+		serving->complained_mono_ns = now_mono_ns;
+		log_line(LOG_ERROR, "samples are being lost: %s", err->text);
+	}
+	return rc;
+}
+
+static void warn(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_line(LOG_WARN, "%s", text);
+}
+
+static bool read_stats(void *ctx, struct sampler_stats *stats)
+{
+	const struct serving *serving = ctx;
+	profiler_stats(serving->profiler, stats);
+	return true;
+}
+
+static void log_notice(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_line(LOG_WARN, "%s", text);
+}
+
+/* Every executable that runs is held open by a descriptor. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer files are named then, nothing breaks */
+}
+
+static int start(struct serving *serving, struct server **server, const struct serve_config *config,
+		 struct err *err)
+{
+	struct store_options storing = {
+		.directory = config->data,
+		.writable = true,
+		.max_disk_bytes = config->max_disk_bytes,
+	};
+	int rc = store_open(&serving->store, &storing, err);
+	if (rc)
+		return rc;
+	store_notices(serving->store, log_notice, NULL);
+	struct profiler_options profiling = {
+		.rate_hz = config->rate_hz,
+		.ring_bytes =
+			config->ring_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)config->ring_bytes,
+		.deliver = append,
+		.warn = warn,
+		.ctx = serving,
+	};
+	rc = profiler_open(&serving->profiler, &profiling, err);
+	if (rc)
+		return rc;
+	struct server_options serving_http = {
+		.listen = config->listen,
+		.version = HEARTH_VERSION,
+		.store = serving->store,
+		.sampler_stats = read_stats,
+		.ctx = serving,
+		.insecure = config->insecure,
+	};
+	return server_open(server, &serving_http, err);
+}
+
+static void wait_for_end(void)
+{
+	int signal_number;
+	do {
+		signal_number = signals_wait(-1);
+	} while (signal_number != SIGINT && signal_number != SIGTERM);
+}
+
+static int serve(const struct serve_config *config)
+{
+	struct err err = {0};
+	struct serving serving = {0};
+	struct server *server = NULL;
+	signals_block();
+	raise_file_limit();
+	int rc = start(&serving, &server, config, &err);
+	if (rc) {
+		log_line(LOG_ERROR, "%s", err.text);
+	} else {
+		log_line(LOG_INFO, "listening on %s, data in %s", server_url(server), config->data);
+		wait_for_end();
+	}
+	/* The server asks the profiler, and the profiler appends to the store: from the top. */
+	server_free(server);
+	profiler_free(serving.profiler);
+	store_free(serving.store);
+	return rc ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run_serve(int argc, char **argv)
+{
+	struct serve_config config = {0};
+	int first;
+	int code = options_parse(&command_serve, &config, argc, argv, &first);
+	if (code >= 0)
+		return code;
+	if (first < argc)
+		return usage_error(&command_serve, "\"%s\" is one argument too many", argv[first]);
+	struct err err = {0};
+	AUTO_FINI(serve_config_fini) struct serve_config merged = {0};
+	if (serve_config_read(&merged, &config, &err)) {
+		log_line(LOG_ERROR, "%s", err.text);
+		return EXIT_FAILED;
+	}
+	return serve(&merged);
+}
+
+const struct command command_serve = {
+	.name = "serve",
+	.usage = "[OPTIONS]",
+	.summary = "sample this machine, keep the history, serve the page and the API",
+	.details =
+		"Ends on SIGINT or SIGTERM, with everything stored and nothing left in the kernel.\n"
+		"Needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and\n"
+		"CAP_SYSLOG; `hearth doctor` tells what is missing.\n",
+	.options = serve_options,
+	.option_count = ARRAY_LEN(serve_options),
+	.run = run_serve,
+};
