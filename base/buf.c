@@ -119,7 +119,9 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
 	va_start(args, fmt);
 	int len = vsnprintf(small, sizeof(small), fmt, args);
 	va_end(args);
-	if (len < 0 || buf->error)
+	if (len < 0 && !buf->error)
+		buf->error = -ENOSPC; /* more than INT_MAX bytes */
+	if (buf->error)
 		return;
 	if ((size_t)len < sizeof(small)) {
 		buf_append(buf, small, (size_t)len);
@@ -139,9 +141,12 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
 char *buf_take_str(struct buf *buf)
 {
 	buf_append_u8(buf, 0);
-	if (buf->error)
-		return NULL;
+	int error = buf->error;
 	char *text = buf->data;
 	buf_init(buf, buf->max_bytes);
-	return text;
+	if (!error)
+		return text;
+	free(text);
+	buf->error = error;
+	return NULL;
 }

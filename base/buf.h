@@ -40,5 +40,6 @@ static inline int buf_error(const struct buf *buf)
 	return buf->error;
 }
 
-/* The bytes as a C string that the caller owns, or NULL on error. The buf is empty after. */
+/* The bytes as a C string that the caller owns; its NUL counts against the ceiling. NULL on
+ * error, which buf_error() still tells. The buf owns no memory after, and may be used again. */
 char *buf_take_str(struct buf *buf);

@@ -48,6 +48,20 @@ static int64_t unit_of(const char **pos)
 	return 0;
 }
 
+/* ".123" as billionths, of which more than nine digits do not count; none is fine. */
+static bool take_fraction(const char **pos, int64_t *billionths)
+{
+	*billionths = 0;
+	if (**pos != '.')
+		return true;
+	++*pos;
+	if (!isdigit((unsigned char)**pos))
+		return false;
+	for (int64_t worth = NS_PER_S / 10; isdigit((unsigned char)**pos); ++*pos, worth /= 10)
+		*billionths += (**pos - '0') * worth;
+	return true;
+}
+
 /* A decimal number with up to 9 digits after the point, times unit, without rounding
  * through a double. False when it is not a number or does not fit. */
 static bool take_decimal(const char **pos, int64_t *whole, int64_t *billionths)
@@ -59,14 +73,8 @@ static bool take_decimal(const char **pos, int64_t *whole, int64_t *billionths)
 	*whole = strtoll(*pos, &end, 10);
 	if (errno)
 		return false;
-	*billionths = 0;
-	if (*end == '.') {
-		int64_t scale = NS_PER_S / 10;
-		for (end++; isdigit((unsigned char)*end); end++, scale /= 10)
-			*billionths += (*end - '0') * scale;
-	}
 	*pos = end;
-	return true;
+	return take_fraction(pos, billionths);
 }
 
 static bool scale(int64_t whole, int64_t billionths, int64_t unit_ns, int64_t *result_ns)
@@ -109,52 +117,79 @@ static int bad_instant(const char *text, struct err *err)
 		       text);
 }
 
-/* "Z" or "+hh:mm", as seconds east of UTC. */
-static bool take_zone(const char *pos, int64_t *offset_s)
+/* Exactly count digits. */
+static bool take_digits(const char **pos, int count, int *value)
 {
-	if (!strcmp(pos, "Z") || !strcmp(pos, "z")) {
-		*offset_s = 0;
-		return true;
+	*value = 0;
+	for (; count > 0; count--, ++*pos) {
+		if (!isdigit((unsigned char)**pos))
+			return false;
+		*value = *value * 10 + (**pos - '0');
 	}
-	unsigned int hours, minutes;
-	int used = 0;
-	if ((*pos != '+' && *pos != '-') ||
-	    sscanf(pos + 1, "%2u:%2u%n", &hours, &minutes, &used) != 2 || used != 5 || pos[6] ||
-	    hours > 23 || minutes > 59)
-		return false;
-	*offset_s = (int64_t)(hours * 3600 + minutes * 60) * (*pos == '-' ? -1 : 1);
 	return true;
 }
 
-static bool in_range(const struct tm *tm)
+static bool take_char(const char **pos, const char *allowed)
 {
-	return tm->tm_year >= 70 && tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 &&
-	       tm->tm_mday <= 31 && tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec <= 60;
+	if (!**pos || !strchr(allowed, **pos))
+		return false;
+	++*pos;
+	return true;
 }
 
+/* "Z" or "+hh:mm", as seconds east of UTC. */
+static bool take_zone(const char **pos, int64_t *offset_s)
+{
+	*offset_s = 0;
+	if (take_char(pos, "Zz"))
+		return true;
+	int64_t sign = **pos == '-' ? -1 : 1;
+	int hours, minutes;
+	if (!take_char(pos, "+-") || !take_digits(pos, 2, &hours) || !take_char(pos, ":") ||
+	    !take_digits(pos, 2, &minutes) || hours > 23 || minutes > 59)
+		return false;
+	*offset_s = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+static int days_in_month(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	return days[month - 1] + (month == 2 && leap);
+}
+
+/* "2026-11-21", with tm's way of counting years and months. */
+static bool take_date(const char **pos, struct tm *tm)
+{
+	int year, month;
+	if (!take_digits(pos, 4, &year) || !take_char(pos, "-") || !take_digits(pos, 2, &month) ||
+	    !take_char(pos, "-") || !take_digits(pos, 2, &tm->tm_mday) || year < 1970 ||
+	    month < 1 || month > 12 || tm->tm_mday < 1 || tm->tm_mday > days_in_month(year, month))
+		return false;
+	tm->tm_year = year - 1900;
+	tm->tm_mon = month - 1;
+	return true;
+}
+
+/* "23:45:00"; 60 is a leap second, which unix time counts as the second after. */
+static bool take_time(const char **pos, struct tm *tm)
+{
+	return take_digits(pos, 2, &tm->tm_hour) && take_char(pos, ":") &&
+	       take_digits(pos, 2, &tm->tm_min) && take_char(pos, ":") &&
+	       take_digits(pos, 2, &tm->tm_sec) && tm->tm_hour < 24 && tm->tm_min < 60 &&
+	       tm->tm_sec <= 60;
+}
+
+/* RFC 3339 section 5.6. */
 static bool parse_rfc3339(const char *text, int64_t *unix_ns)
 {
 	struct tm tm = {0};
-	int used = 0;
-	if (sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-		   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6 ||
-	    used != 19)
+	int64_t fraction_ns, offset_s;
+	if (!take_date(&text, &tm) || !take_char(&text, "Tt ") || !take_time(&text, &tm) ||
+	    !take_fraction(&text, &fraction_ns) || !take_zone(&text, &offset_s) || *text)
 		return false;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	if (!in_range(&tm))
-		return false;
-	int64_t fraction_ns = 0, digit_ns = NS_PER_S / 10;
-	const char *pos = text + used;
-	if (*pos == '.')
-		for (pos++; isdigit((unsigned char)*pos); pos++, digit_ns /= 10)
-			fraction_ns += (*pos - '0') * digit_ns;
-	int64_t offset_s;
-	if (!take_zone(pos, &offset_s))
-		return false;
-	int64_t unix_s = timegm(&tm) - offset_s;
-	return !__builtin_mul_overflow(unix_s, NS_PER_S, unix_ns) &&
-	       !__builtin_add_overflow(*unix_ns, fraction_ns, unix_ns);
+	return scale(timegm(&tm) - offset_s, fraction_ns, NS_PER_S, unix_ns);
 }
 
 /* Seconds have 10 digits until 2286; ms, us and ns have 3, 6 and 9 more. */
@@ -169,23 +204,20 @@ static int64_t unit_by_size(int64_t whole)
 
 int clock_parse(const char *text, int64_t now_unix_ns, int64_t *unix_ns, struct err *err)
 {
-	int64_t whole, billionths, back_ns;
+	int64_t whole, billionths, back_ns, result_ns;
 	const char *pos = text;
 	if (!strcmp(text, "now")) {
-		*unix_ns = now_unix_ns;
-		return 0;
-	}
-	if (!strncmp(text, "now-", 4)) {
+		result_ns = now_unix_ns;
+	} else if (!strncmp(text, "now-", 4)) {
 		if (clock_parse_duration(text + 4, &back_ns, NULL) ||
-		    __builtin_sub_overflow(now_unix_ns, back_ns, unix_ns))
+		    __builtin_sub_overflow(now_unix_ns, back_ns, &result_ns))
 			return bad_instant(text, err);
-		return 0;
+	} else if (!parse_rfc3339(text, &result_ns)) {
+		if (!take_decimal(&pos, &whole, &billionths) || *pos ||
+		    !scale(whole, billionths, unit_by_size(whole), &result_ns))
+			return bad_instant(text, err);
 	}
-	if (parse_rfc3339(text, unix_ns))
-		return 0;
-	if (!take_decimal(&pos, &whole, &billionths) || *pos ||
-	    !scale(whole, billionths, unit_by_size(whole), unix_ns))
-		return bad_instant(text, err);
+	*unix_ns = result_ns;
 	return 0;
 }
 

@@ -18,6 +18,9 @@ void log_line(enum log_level level, const char *fmt, ...)
 	len += more;
 	if ((size_t)len > sizeof(line) - 2)
 		len = (int)sizeof(line) - 2;
+	for (int i = 0; i < len; i++) /* names come from strangers, and must not forge lines */
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
 	line[len++] = '\n';
 	ssize_t written = write(STDERR_FILENO, line, (size_t)len);
 	(void)written; /* nobody is left to tell */

@@ -1,5 +1,6 @@
 #include "base/map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -80,6 +81,7 @@ static int rebuild(struct map *map)
 
 int map_put(struct map *map, uint64_t key, void *value)
 {
+	assert(value);
 	struct map_slot *slot = find(map, key);
 	if (slot) {
 		slot->value = value;

@@ -88,7 +88,10 @@ int64_t reader_sleb(struct reader *r)
 	uint8_t byte;
 	do {
 		byte = reader_u8(r);
-		if (r->bad || shift > 63) {
+		if (r->bad)
+			return 0;
+		/* of the tenth byte one bit is left; the others must repeat it */
+		if (shift == 63 && byte != 0x00 && byte != 0x7f) {
 			r->bad = true;
 			return 0;
 		}
@@ -116,7 +119,7 @@ const char *reader_cstr(struct reader *r)
 struct reader reader_sub(struct reader *r, size_t len_bytes)
 {
 	const void *bytes = reader_bytes(r, len_bytes);
-	struct reader sub = reader_of(bytes, bytes ? len_bytes : 0);
-	sub.bad = !bytes;
+	struct reader sub = reader_of(bytes, r->bad ? 0 : len_bytes);
+	sub.bad = r->bad;
 	return sub;
 }

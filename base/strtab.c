@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/auto.h"
 #include "base/hash.h"
 
@@ -39,16 +40,10 @@ void strtab_fini(struct strtab *tab)
 
 static int push(struct strtab *tab, char *text)
 {
-	if (tab->count == tab->cap) {
-		size_t cap = tab->cap ? tab->cap * 2 : 16;
-		char **texts = realloc(tab->texts, cap * sizeof(*texts));
-		if (!texts)
-			return -ENOMEM;
-		tab->texts = texts;
-		tab->cap = cap;
-	}
-	tab->texts[tab->count] = text;
-	return 0;
+	int rc = ARRAY_RESERVE(tab->texts, tab->cap, tab->count, tab->index.max_count);
+	if (!rc)
+		tab->texts[tab->count] = text;
+	return rc;
 }
 
 int strtab_add_bytes(struct strtab *tab, const char *text, size_t len_bytes, uint32_t *id)

@@ -19,7 +19,8 @@ struct strtab {
 	struct index index;
 };
 
-/* -ENOMEM. max_count and max_bytes bound what may be added. */
+/* max_count and max_bytes bound what is held, id 0 included. -ENOMEM; -ENOSPC when not even
+ * that fits. strtab_fini() is owed in any case. */
 int strtab_init(struct strtab *tab, size_t max_count, size_t max_bytes);
 void strtab_fini(struct strtab *tab);
 
