@@ -26,7 +26,7 @@ void json_key(struct json *json, const char *key);
 void json_str(struct json *json, const char *text);
 void json_i64(struct json *json, int64_t value);
 void json_u64(struct json *json, uint64_t value);
-void json_double(struct json *json, double value); /* null when not finite */
+void json_double(struct json *json, double value); /* 10 digits; null when not finite */
 void json_bool(struct json *json, bool value);
 
 /* "key": value */
