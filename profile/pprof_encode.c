@@ -157,7 +157,9 @@ static void mark_used(struct encoder *e)
 static bool is_program(const struct profile *profile, uint32_t mapping)
 {
 	const char *filename = profile_string(profile, profile->mappings[mapping].filename);
-	return filename[0] && filename[0] != '[' && !strstr(filename, ".so");
+	const char *suffix = strstr(filename, ".so"); /* "libc.so.6" */
+	bool is_library = suffix && (!suffix[3] || suffix[3] == '.');
+	return filename[0] && filename[0] != '[' && !is_library;
 }
 
 /* The program of a stack is its outermost mapping that is neither library nor kernel. */

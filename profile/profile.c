@@ -285,10 +285,14 @@ int profile_add_location(struct profile *profile, const struct profile_location 
 	uint32_t found = index_find(&profile->location_index, hash, same_location, profile, &key);
 	if (found != INDEX_NONE) {
 		struct profile_location *have = &profile->locations[found];
-		int rc = have->line_count ? 0 : name_location(profile, have, lines, line_count);
-		if (!rc)
-			*id = found;
-		return rc;
+		if (line_count && !have->line_count) {
+			int rc = name_location(profile, have, lines, line_count);
+			if (rc)
+				return rc;
+			have->is_folded = location->is_folded;
+		}
+		*id = found;
+		return 0;
 	}
 	uint32_t count = (uint32_t)profile->location_count;
 	struct profile_location added = *location;
