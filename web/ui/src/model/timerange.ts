@@ -85,11 +85,13 @@ export function liveRange(us: number): TimeRange {
 	return { from: `now-${seconds}s`, until: "now" };
 }
 
+const NEAR_NOW = 0.1; /* of the span: who steps this close to now means now */
+
 /* Half a screen back (-1) or forward (+1); never past now, where it becomes live again. */
 export function shiftRange(r: Resolved, direction: 1 | -1, nowUs: number): TimeRange {
 	const span = r.untilUs - r.fromUs;
 	const untilUs = r.untilUs + (direction * span) / 2;
-	if (untilUs >= nowUs)
+	if (untilUs >= nowUs - span * NEAR_NOW)
 		return liveRange(span);
 	return absoluteRange({ fromUs: untilUs - span, untilUs });
 }

@@ -168,7 +168,7 @@ export function encodeFlameTable(root: Node, fromUs: number, untilUs: number): B
 	let offset = 0;
 	const offsets = [0, ...texts.map((t) => (offset += t.length))];
 	put(Buffer.from("HEARTHF1"));
-	put(u32([nodes.length, texts.length, offset, Math.max(...depths)]));
+	put(u32([nodes.length, texts.length, offset, depths.reduce((a, b) => Math.max(a, b), 0)]));
 	put(f64([root.totalNs]));
 	put(f64([Math.round(root.totalNs / TICK_NS)]));
 	put(i64(fromUs));

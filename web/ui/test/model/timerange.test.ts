@@ -42,6 +42,8 @@ describe("ranges", () => {
 		expect(back).toEqual({ from: "2026-11-21T23:37:30Z", until: "2026-11-21T23:52:30Z" });
 		expect(shiftRange(resolveRange(back, NOW)!, 1, NOW)).toEqual(live);
 	});
+	test("close to now is now: time went on meanwhile", () =>
+		expect(shiftRange({ fromUs: NOW - 1380e6, untilUs: NOW - 480e6 }, 1, NOW)).toEqual(live));
 	test("never past now", () => expect(shiftRange({ fromUs: NOW - 600e6, untilUs: NOW - 60e6 }, 1, NOW)).toEqual({ from: "now-9m", until: "now" }));
 	test("twice as long: live stays live, the past keeps its middle", () => {
 		expect(widenRange(live, resolveRange(live, NOW)!, NOW)).toEqual({ from: "now-30m", until: "now" });

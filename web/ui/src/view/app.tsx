@@ -1,0 +1,232 @@
+/*
+ * app: the one screen: what is asked, over time, and the answer as graph, table or status.
+ */
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { type Selection, type Status, fetchFlame, fetchLabelValues, fetchLabels, fetchSeries, fetchStatus, fetchTop } from "../api";
+import { formatClock, formatSpan } from "../model/format";
+import { parseSelector, selectorText, withCondition } from "../model/selector";
+import {
+	DEFAULT_RANGE, type Resolved, type TimeRange, absoluteRange, brushedRange, isLive, liveRange, narrowRange, resolveRange, shiftRange, widenRange,
+} from "../model/timerange";
+import type { ProfileType, Tab, UrlState } from "../model/urlstate";
+import { FlameView } from "./flame";
+import { Header } from "./header";
+import { type Go, type Loaded, useBeat, useLoad, useTheme, useUrlState } from "./hooks";
+import { SelectorBar } from "./selectorbar";
+import { StatusView } from "./status";
+import { TableView } from "./table";
+import { TimePicker } from "./timepicker";
+import { Timeline } from "./timeline";
+
+const BEAT_MS = 5000;
+const TABS: readonly { readonly tab: Tab; readonly name: string }[] = [
+	{ tab: "flame", name: "Flame graph" }, { tab: "table", name: "Table" }, { tab: "status", name: "Status" },
+];
+const TYPES: Readonly<Record<ProfileType, { readonly name: string; readonly use: string; readonly title: string }>> = {
+	cpu: { name: "CPU", use: "CPU use", title: "Time on a CPU" },
+	offcpu: { name: "Off-CPU", use: "Waiting", title: "Time spent waiting" },
+	wall: { name: "Wall", use: "Wall-clock time", title: "Running and waiting" },
+};
+
+/* Waiting is shown where there is some: a server that does not sample it has nothing to pick. */
+function useHasWaiting(selection: Selection, slowBeat: number): boolean {
+	const probe: Selection = { type: "offcpu", query: "{}", from: selection.from, until: selection.until };
+	const found = useLoad(`${probe.from} ${probe.until}`, slowBeat, isLive(selection), (signal) => fetchLabelValues(probe, "comm", 1, signal));
+	return selection.type !== "cpu" || (found.data?.length ?? 0) > 0;
+}
+
+function useClock(status: Loaded<Status>): number {
+	return status.data ? status.data.nowUs + (Date.now() - status.atMs) * 1000 : Date.now() * 1000;
+}
+
+export function App(): JSX.Element {
+	const [state, go] = useUrlState();
+	const { theme, choice, choose } = useTheme();
+	const beat = useBeat(BEAT_MS);
+	const slowBeat = Math.floor(beat / 6); /* for what hardly changes */
+	const range: TimeRange = state;
+	const live = isLive(range);
+	const selection: Selection = { type: state.type, query: state.query, from: state.from, until: state.until };
+	const asked = JSON.stringify(selection);
+
+	const status = useLoad("status", beat, true, fetchStatus);
+	const series = useLoad(`${asked} ${state.groupBy}`, beat, live, (signal) => fetchSeries(selection, state.groupBy, signal));
+	const flame = useLoad(state.tab === "flame" ? `${asked} ${state.focus} ${state.byComm}` : null, beat, live,
+		(signal) => fetchFlame(selection, state.focus, state.byComm, signal));
+	const top = useLoad(state.tab === "table" ? asked : null, beat, live, (signal) => fetchTop(selection, signal));
+	const hasWaiting = useHasWaiting(selection, slowBeat);
+
+	const nowUs = useClock(status);
+	const resolved = resolveRange(range, nowUs) ?? resolveRange(DEFAULT_RANGE, nowUs)!;
+	const setRange = (r: TimeRange): void => go({ from: r.from, until: r.until });
+	const setLive = (wanted: boolean): void => setRange(wanted
+		? liveRange(resolved.untilUs - resolved.fromUs)
+		: absoluteRange(series.data && !series.isLoading ? series.data : resolved));
+	const pick = (label: string, value: string, isNot: boolean): void => {
+		const parsed = parseSelector(state.query);
+		if (parsed.ok)
+			go({ query: selectorText(withCondition(parsed.conditions, { label, op: isNot ? "!=" : "=", value })) });
+	};
+	useShortcuts({
+		"[": () => setRange(shiftRange(resolved, -1, nowUs)), "]": () => setRange(shiftRange(resolved, 1, nowUs)),
+		p: () => setLive(!live),
+	});
+	const host = status.data?.host;
+	useEffect(() => {
+		document.title = host ? `${host} · Hearth` : "Hearth";
+	}, [host]);
+
+	const shown = state.tab === "flame" ? flame : state.tab === "table" ? top : status;
+	const failed = [shown, series, status].find((l) => l.error !== null) ?? null;
+	return (
+		<>
+			<Header status={status.data} selection={selection} isLive={live} hasFailed={failed !== null} onLive={setLive} choice={choice} choose={choose}>
+				<div class="question">
+					{hasWaiting && <TypePicker type={state.type} go={go} />}
+					<SelectorBar selection={selection} onQuery={(query) => go({ query })} />
+					<TimePicker range={range} resolved={resolved} nowUs={nowUs} onRange={setRange} />
+				</div>
+			</Header>
+			<main>
+				<section class="over-time" aria-label="Over time">
+					<GroupBy state={state} selection={selection} go={go} slowBeat={slowBeat} />
+					{series.data ? (
+						<Timeline series={series.data} theme={theme} isOld={series.isOld}
+							onBrush={(a, b) => setRange(brushedRange(a, b))}
+							onWiden={() => setRange(widenRange(range, resolved, nowUs))}
+							onNarrow={() => setRange(narrowRange(range, resolved))}
+							onPick={(name, isNot) => pick(state.groupBy, name, isNot)} />
+					) : <div class="timeline-blank" />}
+				</section>
+				<nav class="tabs" role="tablist">
+					{TABS.map(({ tab, name }) => (
+						<button key={tab} type="button" role="tab" id={`tab-${tab}`} aria-selected={state.tab === tab} aria-controls="answer" onClick={() => go({ tab })}>{name}</button>
+					))}
+				</nav>
+				<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
+					{state.tab === "flame" && (
+						<Answer loaded={flame} isEmpty={(tree) => tree.totalNs === 0}
+							empty={<Empty state={state} resolved={resolved} status={status.data} go={go} widen={() => setRange(widenRange(range, resolved, nowUs))} />}>
+							{(tree) => <FlameView tree={tree} state={state} go={go} theme={theme} isOld={flame.isOld} onOnlyComm={(comm) => pick("comm", comm, false)} />}
+						</Answer>
+					)}
+					{state.tab === "table" && (
+						<Answer loaded={top} isEmpty={(table) => table.rows.length === 0}
+							empty={<Empty state={state} resolved={resolved} status={status.data} go={go} widen={() => setRange(widenRange(range, resolved, nowUs))} />}>
+							{(table) => <TableView table={table} state={state} go={go} theme={theme} isOld={top.isOld} />}
+						</Answer>
+					)}
+					{state.tab === "status" && (
+						<Answer loaded={status} isEmpty={() => false} empty={null}>{(s) => <StatusView status={s} />}</Answer>
+					)}
+				</div>
+			</main>
+			{failed && <Trouble loaded={failed} />}
+		</>
+	);
+}
+
+function useShortcuts(keys: Readonly<Record<string, () => void>>): void {
+	useEffect(() => {
+		const onKeyDown = (event: KeyboardEvent): void => {
+			const target = event.target instanceof HTMLElement ? event.target : null;
+			if (event.ctrlKey || event.metaKey || event.altKey || target?.matches("input, select, textarea"))
+				return;
+			if (event.key === "/") {
+				event.preventDefault();
+				const input = document.getElementById("search");
+				if (input instanceof HTMLInputElement)
+					input.select();
+				return;
+			}
+			keys[event.key]?.();
+		};
+		document.addEventListener("keydown", onKeyDown);
+		return () => document.removeEventListener("keydown", onKeyDown);
+	});
+}
+
+function TypePicker({ type, go }: { readonly type: ProfileType; readonly go: Go }): JSX.Element {
+	return (
+		<div class="segments" role="group" aria-label="Profile type">
+			{(Object.keys(TYPES) as ProfileType[]).map((t) => (
+				<button key={t} type="button" aria-pressed={t === type} title={TYPES[t].title} onClick={() => go({ type: t })}>{TYPES[t].name}</button>
+			))}
+		</div>
+	);
+}
+
+interface GroupByProps {
+	readonly state: UrlState;
+	readonly selection: Selection;
+	readonly go: Go;
+	readonly slowBeat: number;
+}
+
+function GroupBy({ state, selection, go, slowBeat }: GroupByProps): JSX.Element {
+	const labels = useLoad(JSON.stringify(selection), slowBeat, isLive(selection), (signal) => fetchLabels(selection, signal));
+	const names = useMemo(() => [...new Set([...(labels.data ?? []), state.groupBy])].sort(), [labels.data, state.groupBy]);
+	return (
+		<label class="group-by">
+			<span>{TYPES[state.type].use}, in cores, by</span>
+			<select value={state.groupBy} onChange={(e) => go({ groupBy: e.currentTarget.value })}>
+				{names.map((name) => <option key={name} value={name}>{name}</option>)}
+			</select>
+		</label>
+	);
+}
+
+/* One sentence, over the page so that nothing moves, when what is shown is not what was asked. */
+function Trouble({ loaded }: { readonly loaded: Loaded<unknown> }): JSX.Element {
+	const stale = loaded.isOld ? " What is shown answers an earlier question." : ` What is shown is from ${formatClock(loaded.atMs * 1000)}.`;
+	return <p class="trouble" role="alert">{loaded.error}{loaded.data ? stale : ""} Trying again every 5 s.</p>;
+}
+
+interface AnswerProps<T> {
+	readonly loaded: Loaded<T>;
+	readonly isEmpty: (data: T) => boolean;
+	readonly empty: ComponentChildren;
+	readonly children: (data: T) => JSX.Element;
+}
+
+function Answer<T>({ loaded, isEmpty, empty, children }: AnswerProps<T>): JSX.Element {
+	const { data } = loaded;
+	return (
+		<>
+			{data && (isEmpty(data) ? (loaded.isOld && !loaded.error ? <div class="loading" role="status">Loading…</div> : empty) : children(data))}
+			{!data && !loaded.error && <div class="loading" role="status">Loading…</div>}
+		</>
+	);
+}
+
+interface EmptyProps {
+	readonly state: UrlState;
+	readonly resolved: Resolved;
+	readonly status: Status | null;
+	readonly go: Go;
+	readonly widen: () => void;
+}
+
+function Empty({ state, resolved, status, go, widen }: EmptyProps): JSX.Element {
+	const isAll = state.query === "{}" && state.focus === "";
+	const what = [state.query === "{}" ? "" : state.query, state.focus && `with ${state.focus}`].filter(Boolean).join(" ");
+	const newestUs = status?.store["newest_us"] ?? 0;
+	const startUs = status?.startUs ?? 0;
+	const isYoung = status?.sampling === true && status.nowUs - startUs < 60e6;
+	return (
+		<div class="empty" role="status">
+			<h2>{isAll ? "No samples in this range." : <>No samples match <code>{what}</code> in this range.</>}</h2>
+			<p class="dim">{formatSpan(resolved.fromUs, resolved.untilUs)}</p>
+			{isAll && isYoung && <p>Hearth has just started; the first samples come within seconds.</p>}
+			{!isAll && <p>Widen the range or remove the selector.</p>}
+			<p class="actions">
+				<button type="button" class="button" onClick={widen}>Widen the range</button>
+				{!isAll && <button type="button" class="button" onClick={() => go({ query: "{}", focus: "" })}>Remove the selector</button>}
+				{newestUs > 0 && newestUs < resolved.fromUs && (
+					<button type="button" class="button" onClick={() => go(absoluteRange({ fromUs: newestUs - 900e6, untilUs: newestUs + 1e6 }))}>Go to the newest samples</button>
+				)}
+			</p>
+		</div>
+	);
+}

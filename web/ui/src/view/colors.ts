@@ -1,0 +1,129 @@
+/*
+ * colors: what kinds of frames and lines of the timeline look like.
+ *
+ * Chosen in OKLCH, whose lightness is what the eye sees, so that every box of a theme carries
+ * text of one colour with the same contrast. Orange against blue and steps of lightness, so
+ * that kinds can be told apart with any colour vision. https://www.w3.org/TR/css-color-4/#ok-lab
+ */
+import { Kind, type CallTree } from "../model/calltree";
+import { hashText } from "../model/nodepath";
+
+export type Theme = "light" | "dark";
+
+function gamma(linear: number): number {
+	const c = Math.min(1, Math.max(0, linear));
+	return Math.round(255 * (c <= 0.0031308 ? 12.92 * c : 1.055 * Math.pow(c, 1 / 2.4) - 0.055));
+}
+
+/* Matrices: https://bottosson.github.io/posts/oklab/ */
+export function oklch(lightness: number, chroma: number, hue: number): string {
+	const a = chroma * Math.cos((hue * Math.PI) / 180);
+	const b = chroma * Math.sin((hue * Math.PI) / 180);
+	const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+	const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+	const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+	const red = gamma(4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s);
+	const green = gamma(-1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s);
+	const blue = gamma(-0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s);
+	return `rgb(${red},${green},${blue})`;
+}
+
+interface Hue {
+	readonly hue: number;
+	readonly spread: number; /* degrees to both sides, by library */
+	readonly chroma: number;
+	readonly lift: number; /* lightness against the theme's */
+}
+
+const HUES: Readonly<Record<Kind, Hue>> = {
+	[Kind.Root]: { hue: 70, spread: 0, chroma: 0.012, lift: 0.02 },
+	[Kind.Native]: { hue: 62, spread: 13, chroma: 0.1, lift: 0 },
+	[Kind.Kernel]: { hue: 250, spread: 12, chroma: 0.075, lift: -0.02 },
+	[Kind.Inlined]: { hue: 103, spread: 5, chroma: 0.085, lift: 0.05 },
+	[Kind.Jit]: { hue: 165, spread: 10, chroma: 0.085, lift: 0.01 },
+	[Kind.Vdso]: { hue: 305, spread: 6, chroma: 0.07, lift: 0.01 },
+	[Kind.Mark]: { hue: 70, spread: 0, chroma: 0.006, lift: 0.01 },
+};
+
+export const KIND_NAMES: readonly { readonly kind: Kind; readonly name: string }[] = [
+	{ kind: Kind.Native, name: "native" },
+	{ kind: Kind.Kernel, name: "kernel" },
+	{ kind: Kind.Inlined, name: "inlined" },
+	{ kind: Kind.Jit, name: "JIT" },
+	{ kind: Kind.Vdso, name: "vDSO" },
+	{ kind: Kind.Mark, name: "mark" },
+];
+
+const SHADES = 16; /* 4 hues by library × 4 lightnesses by function */
+
+export interface FlamePaint {
+	readonly shades: readonly string[]; /* by kind * 16 + shade */
+	readonly match: readonly string[]; /* by lightness, 4 */
+	readonly unmatched: string;
+	readonly merged: string;
+	readonly text: string;
+	readonly outline: string;
+	readonly focus: string;
+}
+
+function shade(theme: Theme, kind: Kind, index: number): string {
+	const { hue, spread, chroma, lift } = HUES[kind];
+	const base = theme === "light" ? 0.84 : 0.46;
+	const library = (index >> 2) / 1.5 - 1;
+	const step = ((index & 3) - 1.5) * (theme === "light" ? 0.018 : 0.016);
+	return oklch(base + lift * (theme === "light" ? 1 : 0.8) + step, chroma * (theme === "light" ? 1 : 1.08), hue + library * spread);
+}
+
+function makePaint(theme: Theme): FlamePaint {
+	const light = theme === "light";
+	const shades: string[] = [];
+	for (let kind = Kind.Root; kind <= Kind.Mark; kind++)
+		for (let i = 0; i < SHADES; i++)
+			shades.push(shade(theme, kind, i));
+	return {
+		shades,
+		match: [0, 1, 2, 3].map((i) => oklch((light ? 0.76 : 0.5) + i * 0.015, 0.15, 335)),
+		unmatched: light ? oklch(0.915, 0.006, 70) : oklch(0.31, 0.006, 70),
+		merged: light ? oklch(0.86, 0.02, 65) : oklch(0.36, 0.02, 65),
+		text: light ? "#1d1a16" : "#f4efe7",
+		outline: light ? "#1d1a16" : "#fffaf2",
+		focus: light ? "#0b5cc4" : "#8cc2ff",
+	};
+}
+
+const PAINTS: Readonly<Record<Theme, FlamePaint>> = { light: makePaint("light"), dark: makePaint("dark") };
+
+export function flamePaint(theme: Theme): FlamePaint {
+	return PAINTS[theme];
+}
+
+/* The shade of each node, an index of FlamePaint.shades. */
+export function nodeShades(tree: CallTree): Uint8Array {
+	const hashes = tree.names.map((name) => hashText(name));
+	const shades = new Uint8Array(tree.count);
+	for (let i = 0; i < tree.count; i++) {
+		const library = (hashes[tree.mapping[i]!]! >>> 9) & 3;
+		const own = (hashes[tree.name[i]!]! >>> 7) & 3;
+		shades[i] = Math.min(tree.kind[i]!, Kind.Mark) * SHADES + library * 4 + own;
+	}
+	return shades;
+}
+
+export function kindColor(theme: Theme, kind: Kind): string {
+	return PAINTS[theme].shades[Math.min(kind, Kind.Mark) * SHADES + 6] ?? "";
+}
+
+/* Neighbours differ in lightness as well as in hue. */
+const LINE_HUES: readonly (readonly [hue: number, lift: number])[] = [
+	[52, 0], [248, -0.06], [168, 0.03], [335, -0.03], [92, 0.08], [292, -0.08], [215, 0.05], [22, -0.06],
+];
+
+export const LINE_COLORS = LINE_HUES.length;
+
+/* slot -1 is "other". */
+export function lineColor(theme: Theme, slot: number): string {
+	if (slot < 0)
+		return theme === "light" ? oklch(0.8, 0.008, 70) : oklch(0.47, 0.008, 70);
+	const [hue, lift] = LINE_HUES[slot % LINE_COLORS]!;
+	return oklch((theme === "light" ? 0.73 : 0.64) + lift, 0.115, hue);
+}

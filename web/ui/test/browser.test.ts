@@ -1,0 +1,531 @@
+/*
+ * The page in Chromium, against the mock server or, with HEARTH_URL, a real one. A word on the
+ * console, a broken rule of the CSP or a failed request is a failure. Screenshots go to
+ * HEARTH_SHOTS or the directory for temporary files.
+ */
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Mock, startMock } from "./mock-server/server";
+
+const REAL = process.env["HEARTH_URL"];
+const SHOTS = process.env["HEARTH_SHOTS"] ?? join(tmpdir(), "hearth-shots");
+const NOW_US = 1795305600e6; /* 2026-11-22T00:00:00Z */
+const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const WIDE = { width: 1600, height: 1000 };
+const NARROW = { width: 390, height: 800 };
+
+let browser: Browser;
+let mock: Mock | null = null;
+let url = "";
+
+beforeAll(async () => {
+	mkdirSync(SHOTS, { recursive: true });
+	if (!REAL)
+		mock = await startMock({ dist: new URL("../dist", import.meta.url).pathname, nowUs: NOW_US, stacks: 3000, hasWaiting: false });
+	url = REAL ? new URL("/", REAL).href : mock!.url;
+	browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ARGS });
+});
+afterAll(async () => {
+	await browser?.close();
+	await mock?.close();
+});
+
+/* Runs the steps on a new page; then nothing may have been said on the console. */
+async function visit(query: string, options: BrowserContextOptions, steps: (page: Page) => Promise<void>, allowed = /^$/): Promise<void> {
+	const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+	const page = await context.newPage();
+	const said: string[] = [];
+	page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+	page.on("pageerror", (error) => said.push(`error: ${error.message}`));
+	page.on("response", (response) => response.status() >= 400 && said.push(`${response.status()} ${response.url()}`));
+	try {
+		await page.goto(url + query);
+		await steps(page);
+		expect(said.filter((line) => !allowed.test(line))).toEqual([]);
+	} finally {
+		await context.close();
+	}
+}
+
+const canvas = (page: Page) => page.locator(".flame-scroll");
+const param = (page: Page, key: string): string | null => new URL(page.url()).searchParams.get(key);
+const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+const focusedText = (page: Page): Promise<string> => page.locator('[role=treeitem][aria-selected="true"]').innerText();
+
+async function ready(page: Page): Promise<void> {
+	await page.locator(".plot canvas").waitFor();
+	await page.locator('[role=treeitem][aria-selected="true"]').waitFor({ state: "attached" });
+}
+
+async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+	const deadline = Date.now() + 10_000;
+	while (!(await holds())) {
+		if (Date.now() > deadline)
+			throw new Error(`waited in vain: ${what}`);
+		await new Promise((done) => setTimeout(done, 30));
+	}
+}
+
+async function clickFlame(page: Page, share: number, row: number): Promise<void> {
+	const box = (await canvas(page).boundingBox())!;
+	await canvas(page).click({ position: { x: box.width * share, y: row * 20 + 10 } });
+}
+
+async function pixels(page: Page): Promise<string> {
+	return page.locator(".flame-pin canvas").first().evaluate((element) => (element as HTMLCanvasElement).toDataURL());
+}
+
+/* Distinct colours on the canvas: a blank one has a single one. */
+async function colorCount(page: Page): Promise<number> {
+	return page.locator(".flame-pin canvas").first().evaluate((element) => {
+		const c = element as HTMLCanvasElement;
+		const data = new Uint32Array(c.getContext("2d")!.getImageData(0, 0, c.width, c.height).data.buffer);
+		return new Set(data).size;
+	});
+}
+
+describe("the screen", () => {
+	test("shows a timeline and a flame graph, in both themes", async () => {
+		for (const colorScheme of ["light", "dark"] as const)
+			await visit("", { colorScheme }, async (page) => {
+				await ready(page);
+				expect(await page.locator("html").getAttribute("data-theme")).toBe(colorScheme);
+				await until("a drawn flame graph", async () => (await colorCount(page)) > 4);
+				await shot(page, `wide-${colorScheme}`);
+			});
+	});
+	test("theme: auto, light, dark, and the choice stays", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const html = page.locator("html");
+			await page.locator(".theme-button").click();
+			await page.locator(".theme-button").click();
+			expect(await html.getAttribute("data-theme")).toBe("dark");
+			const dark = await pixels(page);
+			await page.reload();
+			await ready(page);
+			expect(await html.getAttribute("data-theme")).toBe("dark");
+			await page.locator(".theme-button").click();
+			expect(await html.getAttribute("data-theme")).toBe("light");
+			await until("a repaint", async () => (await pixels(page)) !== dark);
+		});
+	});
+	test.each([[390, 800], [360, 640], [768, 1024], [2560, 1300]])("nothing is wider than %d px, nothing overlaps", async (width, height) => {
+		for (const tab of ["flame", "table", "status"])
+			await visit(`?tab=${tab}`, { viewport: { width, height }, colorScheme: width === 390 ? "light" : "dark" }, async (page) => {
+				await page.locator(".plot canvas").waitFor();
+				await page.locator(".flame, .table, .status").waitFor();
+				expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+				expect(await page.evaluate(overlaps)).toEqual([]);
+				await shot(page, `${width}-${tab}`);
+			});
+	});
+});
+
+/* Pairs of controls of the header and bars whose boxes cross; and controls out of the page. */
+function overlaps(): string[] {
+	const controls = [...document.querySelectorAll(".header .button, .brand > *, .bar > *, .tabs button, .group-by, .crumb-facts")]
+		.map((e) => ({ name: `${e.className} ${e.textContent}`, box: e.getBoundingClientRect() })).filter(({ box }) => box.width > 0 && box.height > 0);
+	const found: string[] = [];
+	controls.forEach((a, i) => {
+		if (a.box.left < 0)
+			found.push(`${a.name} is out of the page`);
+		for (const b of controls.slice(i + 1))
+			if (a.box.left < b.box.right - 1.5 && b.box.left < a.box.right - 1.5 && a.box.top < b.box.bottom - 1.5 && b.box.top < a.box.bottom - 1.5)
+				found.push(`${a.name} over ${b.name}`);
+	});
+	return found;
+}
+
+describe("pickers", () => {
+	test("a label's value becomes a chip, the selector, and a question to the server", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.getByRole("button", { name: "Add a filter" }).click();
+			await page.locator(".label-names button", { hasText: "comm" }).click();
+			const value = page.locator(".value").first();
+			const name = await value.locator(".value-name").innerText();
+			await shot(page, "filter");
+			await value.click();
+			await page.locator(".chip-value", { hasText: name }).waitFor();
+			await until("the URL", () => param(page, "query") === `{comm="${name}"}`);
+			await page.locator(".chip-op").click();
+			await until("negation in the URL", () => param(page, "query") === `{comm!="${name}"}`);
+			await page.locator(".chip-close").click();
+			await until("a plain URL", () => param(page, "query") === null);
+			await page.goBack();
+			await page.locator(".chip-not").waitFor();
+			await page.goBack();
+			expect(await page.locator(".chip-not").count()).toBe(0);
+			expect(param(page, "query")).toBe(`{comm="${name}"}`);
+		});
+	});
+	test("the selector as text: faults are named, Enter applies", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.getByRole("button", { name: "Edit as text" }).click();
+			const input = page.getByRole("textbox", { name: "Selector" });
+			await input.fill("{comm}");
+			expect(await page.locator("#selector-fault").innerText()).toContain("At character 6");
+			expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
+			await input.fill('{comm!="no such thing"}');
+			await input.press("Enter");
+			await page.locator(".chip-not").waitFor();
+			expect(param(page, "query")).toBe('{comm!="no such thing"}');
+		});
+	});
+	test("nothing matches: the page says so and offers a way out", async () => {
+		await visit(`?query=${encodeURIComponent('{comm="no such thing"}')}`, {}, async (page) => {
+			await page.locator(".empty").waitFor();
+			expect(await page.locator(".empty").innerText()).toContain('No samples match {comm="no such thing"} in this range.');
+			await shot(page, "empty");
+			await page.getByRole("button", { name: "Remove the selector" }).click();
+			await ready(page);
+		});
+	});
+	test("time: presets, steps, exact times, and the way back", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const choose = page.getByRole("button", { name: "Choose the time range" });
+			await choose.click();
+			await shot(page, "range");
+			await page.getByRole("button", { name: "Last hour" }).click();
+			await until("the URL", () => param(page, "from") === "now-1h");
+			await page.getByRole("button", { name: "Step back" }).click();
+			await until("an absolute range", () => /^\d{4}-/.test(param(page, "until") ?? ""));
+			await page.getByRole("button", { name: "Paused", exact: true }).waitFor();
+			await page.getByRole("button", { name: "Step forward" }).click();
+			await until("live again", () => param(page, "until") === null);
+			await choose.click();
+			await page.getByLabel("From").fill("tomorrow");
+			await page.locator(".range-panel .primary").click();
+			expect(await page.locator(".range-panel .fault").innerText()).toContain("is no time");
+			await page.getByLabel("From").fill("now-20m");
+			await page.locator(".range-panel .primary").click();
+			await until("the typed range", () => param(page, "from") === "now-20m");
+			await page.goBack();
+			await page.goBack();
+			await page.goBack();
+			await until("the preset", () => param(page, "from") === "now-1h");
+		});
+	});
+	test("the timeline by another label", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.locator(".group-by select").selectOption("host");
+			await until("the URL", () => param(page, "group_by") === "host");
+			await until("one line", async () => (await page.locator(".lines li").count()) === 1);
+		});
+	});
+	test("pause holds the range, live follows again", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.getByRole("button", { name: "Live", exact: true }).click();
+			await until("an absolute range", () => /Z$/.test(param(page, "until") ?? ""));
+			await page.keyboard.press("p");
+			await until("live", () => param(page, "until") === null);
+		});
+	});
+	test("downloads name the selection", async () => {
+		await visit(`?from=now-1h`, {}, async (page) => {
+			await ready(page);
+			await page.getByRole("button", { name: "Download" }).click();
+			const href = new URL((await page.locator(".downloads a").first().getAttribute("href"))!);
+			expect(href.pathname).toBe("/api/v1/export");
+			expect(Object.fromEntries(href.searchParams)).toEqual({ type: "cpu", query: "{}", from: "now-1h", until: "now", format: "pprof" });
+			expect(await page.locator(".command").innerText()).toContain("go tool pprof");
+			expect((await page.request.get(href.href)).status()).toBe(200);
+		});
+	});
+});
+
+describe("the timeline", () => {
+	test("a brush sets the range; double click and the back button undo it", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const box = (await page.locator(".u-over").boundingBox())!;
+			await page.mouse.move(box.x + box.width * 0.5, box.y + 40);
+			await page.locator(".time-tip").waitFor();
+			await page.mouse.down();
+			await page.mouse.move(box.x + box.width * 0.75, box.y + 60, { steps: 6 });
+			await shot(page, "brush");
+			await page.mouse.up();
+			await until("a range", () => param(page, "from") !== null);
+			const seconds = (Date.parse(param(page, "until")!) - Date.parse(param(page, "from")!)) / 1000;
+			expect(seconds).toBeGreaterThan(205);
+			expect(seconds).toBeLessThan(245);
+			await page.locator(".u-over").dblclick();
+			await until("a wider range", () => Date.parse(param(page, "until") ?? "") - Date.parse(param(page, "from") ?? "") > seconds * 1900);
+			await page.goBack();
+			await page.goBack();
+			await until("the first range", () => param(page, "from") === null);
+		});
+	});
+	test("by keys: select, zoom in, zoom out", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.locator(".plot").focus();
+			await page.keyboard.press("ArrowRight");
+			for (let i = 0; i < 12; i++)
+				await page.keyboard.press("Shift+ArrowRight");
+			await page.locator(".time-tip").waitFor();
+			await page.keyboard.press("Enter");
+			await until("a range", () => param(page, "from") !== null);
+			await page.keyboard.press("-");
+			await page.goBack();
+			await page.goBack();
+			await until("the first range", () => param(page, "from") === null);
+		});
+	});
+});
+
+describe("the flame graph", () => {
+	test("click zooms, the breadcrumb leads back, the URL restores it", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const whole = await pixels(page);
+			await clickFlame(page, 0.02, 1);
+			await until("a zoom in the URL", () => (param(page, "zoom") ?? "").length === 4);
+			await page.waitForTimeout(300); /* the animation */
+			const zoomed = await pixels(page);
+			expect(zoomed).not.toBe(whole);
+			expect(await page.locator(".crumb").count()).toBe(2);
+			const link = page.url();
+			await page.goBack();
+			await until("the whole again", async () => param(page, "zoom") === null && (await pixels(page)) === whole);
+			await page.goForward();
+			await until("zoomed again", () => (param(page, "zoom") ?? "").length === 4);
+			if (!REAL) {
+				await page.goto(link);
+				await ready(page);
+				await page.waitForTimeout(200);
+				expect(await pixels(page)).toBe(zoomed);
+			}
+			await page.locator(".crumb button").first().click();
+			await until("out", () => param(page, "zoom") === null);
+		});
+	});
+	test("ctrl + wheel zooms at the pointer, drag pans, Escape shows all", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const box = (await canvas(page).boundingBox())!;
+			await page.mouse.move(box.x + box.width * 0.3, box.y + 50);
+			await page.keyboard.down("Control");
+			for (let i = 0; i < 5; i++)
+				await page.mouse.wheel(0, -120);
+			await page.keyboard.up("Control");
+			await until("a place in the URL", () => param(page, "zoom") !== null || param(page, "span") !== null);
+			const before = page.url();
+			await page.mouse.down();
+			await page.mouse.move(box.x + box.width * 0.1, box.y + 50, { steps: 5 });
+			await page.mouse.up();
+			await until("another place", () => page.url() !== before);
+			await page.locator('[role="tree"]').focus();
+			await page.keyboard.press("Escape");
+			await until("all", () => param(page, "zoom") === null && param(page, "span") === null);
+		});
+	});
+	test("the tooltip has the name, the menu what can be done", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const box = (await canvas(page).boundingBox())!;
+			await page.mouse.move(box.x + 30, box.y + 30);
+			await page.locator(".tip-name").waitFor();
+			const name = await page.locator(".tip-name").innerText();
+			expect(await page.locator(".tip-table").innerText()).toContain("Total");
+			await page.mouse.click(box.x + 30, box.y + 30, { button: "right" });
+			await page.locator(".menu").waitFor();
+			await shot(page, "menu");
+			await page.getByRole("menuitem", { name: "Highlight everywhere" }).click();
+			await until("a search", () => param(page, "search") !== null);
+			expect(await page.locator("#search").inputValue()).toContain(name.slice(0, 4));
+			await page.mouse.click(box.x + 30, box.y + 30, { button: "right" });
+			await page.getByRole("menuitem", { name: "Only stacks with this function" }).click();
+			await until("a focus", () => param(page, "focus") === name);
+			await page.getByRole("button", { name: "Show all stacks again" }).click();
+			await until("no focus", () => param(page, "focus") === null);
+		});
+	});
+	test("search tells its share, and a bad expression what is wrong", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.locator(".tabs button").first().focus();
+			await page.keyboard.press("/");
+			await page.keyboard.type("/./");
+			await until("everything matched", async () => /^(100|9\d(\.\d+)?) % matched/.test(await page.locator(".matched").innerText()));
+			await until("the URL", () => param(page, "search") === "/./");
+			await page.locator("#search").fill("no such function at all");
+			await until("nothing matched", async () => (await page.locator(".matched").innerText()) === "0 % matched");
+			await page.locator("#search").fill("/(/");
+			await page.locator(".matched.fault").waitFor();
+		});
+	});
+	test("keys walk the tree, and what is focused is announced", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const tree = page.locator('[role="tree"]');
+			await tree.focus();
+			expect(await focusedText(page)).toMatch(/^all/);
+			await page.keyboard.press("ArrowDown");
+			const child = await focusedText(page);
+			expect(child).not.toMatch(/^all/);
+			expect(await page.locator('[role=treeitem][aria-selected="true"]').getAttribute("aria-level")).toBe("2");
+			expect(await tree.getAttribute("aria-activedescendant")).toBe(await page.locator('[role=treeitem][aria-selected="true"]').getAttribute("id"));
+			await page.keyboard.press("Enter");
+			await until("zoomed", () => (param(page, "zoom") ?? "").length === 4);
+			await shot(page, "keys");
+			await page.keyboard.press("Backspace");
+			await until("out", () => param(page, "zoom") === null);
+			await page.keyboard.press("ArrowUp");
+			expect(await focusedText(page)).toMatch(/^all/);
+		});
+	});
+	test("root at the bottom, and by comm", async () => {
+		await visit("", { colorScheme: "dark" }, async (page) => {
+			await ready(page);
+			const icicle = await pixels(page);
+			await page.getByRole("button", { name: "Root at the bottom" }).click();
+			await until("another picture", async () => (await pixels(page)) !== icicle);
+			expect(param(page, "layout")).toBe("flame");
+			await page.getByLabel("by comm").check();
+			await until("by comm", () => param(page, "by") === "comm");
+			await page.waitForTimeout(300);
+			await shot(page, "flame-by-comm");
+		});
+	});
+});
+
+describe("the other tabs", () => {
+	test("the table sorts, filters, and leads to the flame graph", async () => {
+		await visit("?tab=table", {}, async (page) => {
+			const rows = page.locator("tbody tr:not([aria-hidden])");
+			await rows.first().waitFor();
+			await shot(page, "table");
+			await page.getByRole("columnheader", { name: "Function" }).getByRole("button").click();
+			await until("sorted by name", () => param(page, "sort") === "name");
+			const names = await rows.locator("td.name").allInnerTexts();
+			expect(names.length).toBeGreaterThan(1);
+			expect(names).toEqual([...names].sort());
+			await page.locator("#search").fill(names[0]!);
+			await until("few rows", async () => (await rows.count()) < names.length);
+			await rows.first().click();
+			await until("the flame graph", () => param(page, "tab") === null && param(page, "search") !== null);
+			await ready(page);
+			expect(await page.locator(".matched").innerText()).toMatch(/[1-9].* % matched/);
+		});
+	});
+	test("the status shows the ledger", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.getByRole("tab", { name: "Status" }).click();
+			await page.locator(".status .card").first().waitFor();
+			expect(await page.locator(".status").innerText()).toContain("Store");
+			await shot(page, "status");
+			await page.goBack();
+			await ready(page);
+		});
+	});
+});
+
+describe.skipIf(REAL)("with a server that can be told what to do", () => {
+	test("losses are on the screen, with their reasons", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.getByRole("button", { name: "Lost samples" }).click();
+			const panel = await page.locator(".alert-panel").innerText();
+			expect(panel).toContain("350 of");
+			expect(panel).toContain("308 ring full");
+			await shot(page, "losses");
+			await page.keyboard.press("Escape");
+			expect(await page.locator(".alert-panel").count()).toBe(0);
+		});
+	});
+	test("a live page asks again, keeps its zoom, and does not flicker", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await clickFlame(page, 0.02, 3);
+			await page.waitForTimeout(300);
+			await page.mouse.move(5, 5);
+			const before = await pixels(page);
+			const count = mock!.asked.filter((path) => path.includes("/flame")).length;
+			await page.evaluate(() => {
+				new MutationObserver((changes) => {
+					if (changes.some((c) => [...c.removedNodes].some((n) => n instanceof Element && n.matches(".flame, .timeline, canvas"))))
+						document.documentElement.dataset["flicker"] = "yes";
+				}).observe(document.body, { childList: true, subtree: true });
+			});
+			await until("another question", () => mock!.asked.filter((path) => path.includes("/flame")).length > count);
+			await page.waitForTimeout(200);
+			expect(await pixels(page)).toBe(before);
+			expect(await page.locator("html").getAttribute("data-flicker")).toBeNull();
+		});
+	});
+	test("a server in trouble: the last answer stays, with a sentence, and heals", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			mock!.fails = true;
+			await page.locator(".trouble").first().waitFor();
+			expect(await page.locator(".trouble").first().innerText()).toMatch(/The store is being opened\. What is shown is from \d\d:\d\d:\d\d\. Trying again/);
+			expect(await page.locator(".flame").count()).toBe(1);
+			await shot(page, "trouble");
+			mock!.fails = false;
+			await until("healed", async () => (await page.locator(".trouble").count()) === 0);
+		}, /503/);
+		mock!.fails = false;
+	});
+	test("a phone can zoom, and its menus fit", async () => {
+		await visit("", { viewport: NARROW, hasTouch: true, isMobile: true, colorScheme: "dark" }, async (page) => {
+			await ready(page);
+			await page.getByRole("button", { name: "Add a filter" }).tap();
+			await page.locator(".value").first().waitFor();
+			await shot(page, "phone-filter");
+			const panel = (await page.locator(".panel").boundingBox())!;
+			expect(panel.x >= 0 && panel.x + panel.width <= NARROW.width).toBe(true);
+			await page.keyboard.press("Escape");
+			await canvas(page).scrollIntoViewIfNeeded();
+			const box = (await canvas(page).boundingBox())!;
+			await page.touchscreen.tap(box.x + 20, box.y + 30);
+			await until("zoomed", () => (param(page, "zoom") ?? "") !== "");
+		});
+	});
+	test("100,000 frames: zooming stays fluent", async () => {
+		const big = await startMock({ dist: new URL("../dist", import.meta.url).pathname, nowUs: NOW_US, stacks: 12_000, hasWaiting: true });
+		const small = url;
+		url = big.url;
+		try {
+			await visit("", {}, async (page) => {
+				await ready(page);
+				await page.getByRole("button", { name: "Off-CPU" }).waitFor();
+				const box = (await canvas(page).boundingBox())!;
+				await page.mouse.move(box.x + box.width * 0.3, box.y + 50);
+				await page.evaluate(() => {
+					const times: number[] = [];
+					(window as unknown as { times: number[] }).times = times;
+					const tick = (now: number): void => (times.push(now), void requestAnimationFrame(tick));
+					requestAnimationFrame(tick);
+				});
+				await page.keyboard.down("Control");
+				for (let i = 0; i < 40; i++)
+					await page.mouse.wheel(0, i < 20 ? -60 : 60);
+				await page.keyboard.up("Control");
+				const gaps = await page.evaluate(() => {
+					const { times } = window as unknown as { times: number[] };
+					return times.slice(1).map((t, i) => t - times[i]!).sort((a, b) => a - b);
+				});
+				const p50 = gaps[Math.floor(gaps.length * 0.5)]!;
+				const p95 = gaps[Math.floor(gaps.length * 0.95)]!;
+				const frames = await page.evaluate(async () => new DataView(await (await fetch("api/v1/flame?format=table")).arrayBuffer()).getUint32(8, true));
+				expect(frames).toBeGreaterThan(100_000);
+				process.stdout.write(`${frames} frames in the tree; zoom: ${gaps.length}, p50 ${p50.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms\n`);
+				expect(p50).toBeLessThan(100);
+				await shot(page, "big");
+			});
+		} finally {
+			url = small;
+			await big.close();
+		}
+	});
+});
