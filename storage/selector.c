@@ -2,20 +2,17 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <regex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "base/buf.h"
+#include "storage/pattern.h"
 
 enum {
 	MAX_TEXT_BYTES = 8192,
 	MAX_KEY_BYTES = 256,
 	MAX_VALUE_BYTES = 4096,
-	MAX_PATTERN_BYTES = 1024, /* regcomp's automata grow fast with the pattern */
-	MAX_REPEATS = 1000,       /* product of all {m,n} in a pattern */
 	MAX_MATCHERS = 32,
 };
 
@@ -25,7 +22,7 @@ struct matcher {
 	enum operation operation;
 	char *key;
 	char *value; /* of EQUAL and NOT_EQUAL */
-	regex_t pattern;
+	struct pattern pattern;
 	bool has_pattern;
 };
 
@@ -47,7 +44,7 @@ static void fini_matcher(struct matcher *matcher)
 	free(matcher->key);
 	free(matcher->value);
 	if (matcher->has_pattern)
-		regfree(&matcher->pattern);
+		pattern_fini(&matcher->pattern);
 }
 
 void selector_free(struct selector *selector)
@@ -157,72 +154,6 @@ static int parse_value(struct cursor *cursor, struct buf *value)
 	return buf_error(value);
 }
 
-/* The greatest number in a repeat "{m,n}" that *at points to, which moves to its end; at
- * most a bit too much, and 1 when there is none. */
-static unsigned long repeat_count(const char **at)
-{
-	unsigned long most = 1;
-	while (**at == '{' || **at == ',') {
-		char *end;
-		unsigned long number = strtoul(*at + 1, &end, 10);
-		most = number > most ? number : most;
-		*at = end;
-	}
-	return most < MAX_REPEATS ? most : MAX_REPEATS + 1;
-}
-
-/* Back references make matching exponential, nested repeats the automaton. */
-static int check_pattern(struct cursor *cursor, const char *pattern)
-{
-	unsigned long repeats = 1;
-	for (const char *at = pattern; *at; at++) {
-		if (*at == '\\' && at[1] >= '1' && at[1] <= '9')
-			return err_set(cursor->err, -EINVAL,
-				       "selector: pattern \"%.100s\": no back references", pattern);
-		if (*at == '\\' && at[1])
-			at++;
-		else if (*at == '{')
-			repeats *= repeat_count(&at);
-		if (repeats > MAX_REPEATS)
-			return err_set(cursor->err, -EINVAL,
-				       "selector: pattern \"%.100s\": repeats more than %d times",
-				       pattern, MAX_REPEATS);
-		if (!*at)
-			break;
-	}
-	return 0;
-}
-
-static int compile_text(struct cursor *cursor, const char *text, regex_t *pattern)
-{
-	int code = regcomp(pattern, text, REG_EXTENDED | REG_NOSUB);
-	if (!code)
-		return 0;
-	char why[80];
-	regerror(code, pattern, why, sizeof(why));
-	return err_set(cursor->err, code == REG_ESPACE ? -ENOMEM : -EINVAL,
-		       "selector: pattern \"%.100s\": %s", text, why);
-}
-
-/* Anchored with a plain group: POSIX has no (?:...), and nobody asks for the groups. */
-static int compile(struct cursor *cursor, struct matcher *matcher)
-{
-	char anchored[MAX_PATTERN_BYTES + sizeof("^()$")];
-	if (strlen(matcher->value) > MAX_PATTERN_BYTES)
-		return expected(cursor, "a pattern of at most 1024 bytes");
-	int rc = check_pattern(cursor, matcher->value);
-	/* By itself first: "a)|(b" is wrong but would be right between our parentheses. */
-	if (!rc)
-		rc = compile_text(cursor, matcher->value, &matcher->pattern);
-	if (rc)
-		return rc;
-	regfree(&matcher->pattern);
-	snprintf(anchored, sizeof(anchored), "^(%s)$", matcher->value);
-	rc = compile_text(cursor, anchored, &matcher->pattern);
-	matcher->has_pattern = !rc;
-	return rc;
-}
-
 static void fini_buf(struct buf *buf)
 {
 	buf_fini(buf);
@@ -238,16 +169,17 @@ static int parse_matcher(struct cursor *cursor, struct matcher *matcher)
 	AUTO_FINI(fini_buf) struct buf value;
 	buf_init(&value, MAX_VALUE_BYTES + 1);
 	skip_space(cursor);
-	struct cursor before = *cursor;
 	rc = parse_value(cursor, &value);
 	if (rc)
 		return rc;
 	matcher->value = buf_take_str(&value);
 	if (!matcher->value)
 		return err_set(cursor->err, -ENOMEM, "selector: %m");
-	if (matcher->operation == MATCH || matcher->operation == NOT_MATCH)
-		return compile(&before, matcher);
-	return 0;
+	if (matcher->operation == EQUAL || matcher->operation == NOT_EQUAL)
+		return 0;
+	rc = pattern_init(&matcher->pattern, matcher->value, cursor->err);
+	matcher->has_pattern = !rc;
+	return rc ? err_wrap(cursor->err, rc, "selector") : 0;
 }
 
 static int add_matcher(struct cursor *cursor, struct selector *selector)
@@ -310,9 +242,9 @@ static bool matches(const struct matcher *matcher, const char *value)
 	case NOT_EQUAL:
 		return strcmp(value, matcher->value);
 	case MATCH:
-		return !regexec(&matcher->pattern, value, 0, NULL, 0);
+		return pattern_matches(&matcher->pattern, value);
 	case NOT_MATCH:
-		return regexec(&matcher->pattern, value, 0, NULL, 0);
+		return !pattern_matches(&matcher->pattern, value);
 	}
 	assert(!"operation");
 	return false;
