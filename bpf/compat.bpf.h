@@ -2,6 +2,8 @@
  * compat: differences between kernels, one function each, chosen by feature.
  */
 #pragma once
+#include <linux/bpf.h>
+
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 

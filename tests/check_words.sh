@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# check_words.sh [ROOT]: words that must not be in the code. Functions without a bound, goto in
-# user space, notes about work not done, and writing to `innerHTML`. Comments are not searched
-# for functions, code and comments both for notes.
+# check_words.sh [ROOT]: words that must not be in the code. Functions without a bound, a shell
+# outside tests, goto in user space, notes about work not done, and writing to `innerHTML`.
+# Comments are not searched for functions, code and comments both for notes.
 set -euo pipefail
 root=${1:-$(dirname "$(readlink -f "$0")")/..}
 # shellcheck source=tests/lint_files.sh
@@ -43,6 +43,9 @@ check_c()
 	[ ${#paths[@]} != 0 ] || return 0
 	code_only "${paths[@]}" | grep -E '[^_[:alnum:]](sprintf|strcpy|strcat|atoi|alloca) *\(' |
 		sed 's/$/   (no bound: use snprintf, strdup, struct buf, strtol, the heap)/' || true
+	code_only "${paths[@]}" | grep -v '^tests/' |
+		grep -E '[^_[:alnum:]](system|popen) *\(' |
+		sed 's/$/   (no shell: start programs by their arguments)/' || true
 	code_only "${paths[@]}" | grep -v '^bpf/' | grep -E '[^_[:alnum:]]goto[^_[:alnum:]]' |
 		sed 's/$/   (no goto in user space: AUTO() of base\/auto.h cleans up)/' || true
 }

@@ -48,11 +48,12 @@ typescript()
 
 python_compiles()
 {
-	lint_files . '\.py$' | xargs -r -d '\n' python3 -W error -c '
+	lint_files . '\.py$' | xargs -r -d '\n' python3 -c '
 import ast, sys
 for path in sys.argv[1:]:
     try:
-        ast.parse(open(path).read(), path)
+        with open(path) as file:
+            ast.parse(file.read(), path)
     except SyntaxError as error:
         sys.exit(f"{path}:{error.lineno}: {error.msg}")'
 }

@@ -45,7 +45,8 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	fixture->known = calloc(MAX_KNOWN, sizeof(*fixture->known));
 	fixture->random = 88172645463325252u;
-	strcpy(fixture->directory, "/tmp/hearth-test-store-XXXXXX");
+	snprintf(fixture->directory, sizeof(fixture->directory), "%s",
+		 "/tmp/hearth-test-store-XXXXXX");
 	assert_non_null(mkdtemp(fixture->directory));
 	*state = fixture;
 	return 0;

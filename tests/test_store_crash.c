@@ -29,7 +29,7 @@ struct shared {
 
 static char *directory_of(char path[static 64])
 {
-	strcpy(path, "/tmp/hearth-test-crash-XXXXXX");
+	snprintf(path, 64, "/tmp/hearth-test-crash-XXXXXX");
 	return mkdtemp(path);
 }
 

@@ -43,7 +43,7 @@ class Kill(harness.Case):
 
     def test_killed_again_and_again(self):
         harness.need_tool("gcc")
-        self.workload("stacks", harness.CPUS * 2)
+        self.workload("stacks", harness.CPUS)
         seed = int(os.environ.get("HEARTH_SEED", random.randrange(1 << 32)))
         print(f"HEARTH_SEED={seed}")
         chance = random.Random(seed)
