@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,10 +92,11 @@ static void test_too_long(void **state)
 	refuse_long("{a=\"", 'b', 4098, "\"}");
 	refuse_long("{a=~\"", 'b', 1025, "\"}");
 
-	char text[33 * 6 + 4] = "{";
+	char text[33 * 6 + 4];
+	size_t len = (size_t)snprintf(text, sizeof(text), "{");
 	for (int i = 0; i < 33; i++)
-		strcat(text, "a=\"b\",");
-	strcat(text, "}");
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "a=\"b\",");
+	snprintf(text + len, sizeof(text) - len, "}");
 	struct selector *selector = NULL;
 	struct err err = {0};
 	assert_int_equal(selector_parse(&selector, text, &err), -EINVAL);
