@@ -99,11 +99,12 @@ export function App(): JSX.Element {
 							onPick={(name, isNot) => pick(state.groupBy, name, isNot)} />
 					) : <div class="timeline-blank" />}
 				</section>
-				<nav class="tabs" role="tablist">
+				<div class="tabs" role="tablist" onKeyDown={(e) => onTabKey(e, state.tab, go)}>
 					{TABS.map(({ tab, name }) => (
-						<button key={tab} type="button" role="tab" id={`tab-${tab}`} aria-selected={state.tab === tab} aria-controls="answer" onClick={() => go({ tab })}>{name}</button>
+						<button key={tab} type="button" role="tab" id={`tab-${tab}`} aria-selected={state.tab === tab} aria-controls="answer"
+							tabIndex={state.tab === tab ? 0 : -1} onClick={() => go({ tab })}>{name}</button>
 					))}
-				</nav>
+				</div>
 				<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
 					{state.tab === "flame" && (
 						<Answer loaded={flame} isEmpty={(tree) => tree.totalNs === 0}
@@ -125,6 +126,15 @@ export function App(): JSX.Element {
 			{failed && <Trouble loaded={failed} />}
 		</>
 	);
+}
+
+function onTabKey(event: KeyboardEvent, now: Tab, go: Go): void {
+	const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+	const next = TABS[TABS.findIndex(({ tab }) => tab === now) + step];
+	if (step === 0 || !next)
+		return;
+	go({ tab: next.tab });
+	document.getElementById(`tab-${next.tab}`)?.focus();
 }
 
 function useShortcuts(keys: Readonly<Record<string, () => void>>): void {
@@ -195,7 +205,7 @@ function Answer<T>({ loaded, isEmpty, empty, children }: AnswerProps<T>): JSX.El
 	return (
 		<>
 			{data && (isEmpty(data) ? (loaded.isOld && !loaded.error ? <div class="loading" role="status">Loading…</div> : empty) : children(data))}
-			{!data && !loaded.error && <div class="loading" role="status">Loading…</div>}
+			{!data && (loaded.error ? <div class="empty"><h2>{loaded.error}</h2></div> : <div class="loading" role="status">Loading…</div>)}
 		</>
 	);
 }

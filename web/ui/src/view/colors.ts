@@ -68,7 +68,7 @@ export interface FlamePaint {
 
 function shade(theme: Theme, kind: Kind, index: number): string {
 	const { hue, spread, chroma, lift } = HUES[kind];
-	const base = theme === "light" ? 0.84 : 0.46;
+	const base = theme === "light" ? 0.84 : 0.475;
 	const library = (index >> 2) / 1.5 - 1;
 	const step = ((index & 3) - 1.5) * (theme === "light" ? 0.018 : 0.016);
 	return oklch(base + lift * (theme === "light" ? 1 : 0.8) + step, chroma * (theme === "light" ? 1 : 1.08), hue + library * spread);
@@ -85,7 +85,7 @@ function makePaint(theme: Theme): FlamePaint {
 		match: [0, 1, 2, 3].map((i) => oklch((light ? 0.76 : 0.5) + i * 0.015, 0.15, 335)),
 		unmatched: light ? oklch(0.915, 0.006, 70) : oklch(0.31, 0.006, 70),
 		merged: light ? oklch(0.86, 0.02, 65) : oklch(0.36, 0.02, 65),
-		text: light ? "#1d1a16" : "#f4efe7",
+		text: light ? "#1d1a16" : "#fffdf9",
 		outline: light ? "#1d1a16" : "#fffaf2",
 		focus: light ? "#0b5cc4" : "#8cc2ff",
 	};

@@ -79,6 +79,7 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 			onHover: (node, x, y) => setHover(node === null ? null : { node, place: { x, y } }),
 			onClick: (node) => {
 				elements.current.tree?.focus({ preventScroll: true });
+				setHasFocus(false);
 				latest.current.zoomTo(node);
 			},
 			onMenu: (node, x, y) => (setHover(null), setMenu({ node, place: { x, y } })),
@@ -148,6 +149,7 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 		if (!run)
 			return;
 		event.preventDefault();
+		setHasFocus(true);
 		run();
 	};
 

@@ -18,13 +18,15 @@ interface FactsProps {
 	readonly zoomed: number;
 }
 
-/* samples: below a frame they are known for the whole; a frame's own are what its callees
- * leave over. */
-function selfSamples(tree: CallTree, node: number): number {
+/* A frame's own samples are what its callees leave over; unknown (null) when the server left
+ * out the lightest of them. */
+function selfSamples(tree: CallTree, node: number): number | null {
 	let below = 0;
+	let belowNs = 0;
 	for (let i = node + 1; i < tree.end[node]!; i = tree.end[i]!)
-		below += tree.nodeSamples[i]!;
-	return Math.max(0, tree.nodeSamples[node]! - below);
+		[below, belowNs] = [below + tree.nodeSamples[i]!, belowNs + tree.nodeNs[i]!];
+	const isWhole = tree.nodeNs[node]! - belowNs - tree.selfNs[node]! < 1;
+	return isWhole ? Math.max(0, tree.nodeSamples[node]! - below) : null;
 }
 
 function Facts({ tree, node, zoomed }: FactsProps): JSX.Element {
@@ -46,7 +48,7 @@ function Facts({ tree, node, zoomed }: FactsProps): JSX.Element {
 						<tr key={r.name}>
 							<th>{r.name}</th><td>{formatNs(r.ns)}</td><td>{formatShare(r.ns, tree.totalNs)}</td>
 							{zoomed > 0 && <td>{r.ns <= viewNs ? formatShare(r.ns, viewNs) : "–"}</td>}
-							<td>{formatCount(r.samples)}</td>
+							<td>{r.samples === null ? "–" : formatCount(r.samples)}</td>
 						</tr>
 					))}
 				</tbody>

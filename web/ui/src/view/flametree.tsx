@@ -3,6 +3,7 @@
  * what it calls, as a tree.
  */
 import type { JSX, Ref } from "preact";
+import { useMemo } from "preact/hooks";
 import { type CallTree, childrenOf, mappingOf, nameOf, pathOf } from "../model/calltree";
 import { baseName, formatNs, formatShare } from "../model/format";
 
@@ -11,20 +12,20 @@ interface Props {
 	readonly focused: number;
 	readonly treeRef: Ref<HTMLDivElement>;
 	readonly onKeyDown: (event: KeyboardEvent) => void;
-	readonly onFocusChange: (hasFocus: boolean) => void;
+	readonly onFocusChange: (hasFocus: boolean) => void; /* a focus to be seen: not by a click */
 }
 
 const MOST_CHILDREN = 40;
 const itemId = (node: number): string => `frame-${node}`;
 
 export function FlameTree({ tree, focused, treeRef, onKeyDown, onFocusChange }: Props): JSX.Element {
-	const path = pathOf(tree, focused);
-	const children = childrenOf(tree, focused).sort((a, b) => tree.nodeNs[b]! - tree.nodeNs[a]!);
+	const path = useMemo(() => pathOf(tree, focused), [tree, focused]);
+	const children = useMemo(() => childrenOf(tree, focused).sort((a, b) => tree.nodeNs[b]! - tree.nodeNs[a]!), [tree, focused]);
 	const shown = children.slice(0, MOST_CHILDREN);
 	return (
 		<div ref={treeRef} class="sr-only" role="tree" tabIndex={0} aria-activedescendant={itemId(focused)}
 			aria-label="Flame graph. Arrow keys move between frames, Enter zooms, Backspace zooms out, slash searches."
-			onKeyDown={onKeyDown} onFocus={() => onFocusChange(true)} onBlur={() => onFocusChange(false)}>
+			onKeyDown={onKeyDown} onFocus={(e) => onFocusChange(e.currentTarget.matches(":focus-visible"))} onBlur={() => onFocusChange(false)}>
 			{path.map((node) => <Item key={node} tree={tree} node={node} isFocused={node === focused} of={1} at={1} />)}
 			{shown.map((node, i) => <Item key={node} tree={tree} node={node} isFocused={false} of={children.length} at={i + 1} />)}
 		</div>

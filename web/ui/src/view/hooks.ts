@@ -100,8 +100,10 @@ export function useLoad<T>(key: string | null, beat: number, isLive: boolean, lo
 		const last = asked.current;
 		const isNew = key !== null && last.key !== key;
 		const isDue = last.beat !== beat && (isLive || hasError) && !last.flight;
+		if (key === null)
+			return; /* the beat stays as it was: who looks again gets news at once */
 		last.beat = beat;
-		if (key === null || !(isNew || isDue))
+		if (!(isNew || isDue))
 			return;
 		last.flight?.abort();
 		const flight = new AbortController();
