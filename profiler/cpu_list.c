@@ -23,7 +23,7 @@ int cpu_list_parse(struct cpu_list *list, const char *text, struct err *err)
 {
 	struct cpu_list parsed = {0};
 	const char *pos = text;
-	while (*pos && *pos != '\n') {
+	for (bool more = *pos && *pos != '\n'; more;) {
 		unsigned long first, last;
 		if (!take_cpu(&pos, &first))
 			return err_set(err, -EBADMSG, "\"%s\" is not a list of CPUs", text);
@@ -37,7 +37,8 @@ int cpu_list_parse(struct cpu_list *list, const char *text, struct err *err)
 			parsed.bits[cpu / 64] |= UINT64_C(1) << (cpu % 64);
 		if (last < first || (*pos && *pos != ',' && *pos != '\n'))
 			return err_set(err, -EBADMSG, "\"%s\" is not a list of CPUs", text);
-		pos += *pos == ',';
+		more = *pos == ',';
+		pos += more;
 	}
 	*list = parsed;
 	return 0;
