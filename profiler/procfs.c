@@ -35,7 +35,7 @@ int proc_stat_parse(struct proc_stat *stat, const char *text)
 	return 0;
 }
 
-static void cut_deleted(char *path)
+void proc_path_cut_deleted(char *path)
 {
 	static const char suffix[] = " (deleted)";
 	size_t len_bytes = strlen(path), suffix_bytes = sizeof(suffix) - 1;
@@ -47,7 +47,7 @@ int proc_mapping_parse(struct proc_mapping *mapping, char *line)
 {
 	unsigned long long start_ip, end_ip, file_off, inode;
 	unsigned int dev_major, dev_minor;
-	char prot[5];
+	char prot[5] = "";
 	int path_at = 0;
 	if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu %n", &start_ip, &end_ip, prot, &file_off,
 		   &dev_major, &dev_minor, &inode, &path_at) != 7 ||
@@ -55,7 +55,7 @@ int proc_mapping_parse(struct proc_mapping *mapping, char *line)
 		return -EBADMSG;
 	char *path = line + path_at;
 	path[strcspn(path, "\n")] = 0;
-	cut_deleted(path);
+	proc_path_cut_deleted(path);
 	*mapping = (struct proc_mapping){
 		.start_ip = start_ip,
 		.end_ip = end_ip,
@@ -90,6 +90,7 @@ void proc_cgroup_parse(const char *text, char *path, size_t path_bytes)
 	if (!*chosen)
 		chosen = v2;
 	snprintf(path, path_bytes, "%.*s", (int)strcspn(chosen, "\n"), chosen);
+	proc_path_cut_deleted(path); /* of a process that outlived its cgroup */
 }
 
 /* A small file whole, NUL-terminated. */

@@ -1,8 +1,7 @@
 /*
  * procfs: what /proc says about processes: names, start times, executable mappings, cgroups.
  *
- * Format: proc(5). Everything may vanish between two reads: -ESRCH then. Stateless but for
- * the directory descriptor; any thread.
+ * Format: proc(5). Everything may vanish between two reads: -ESRCH then. Stateless; any thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -29,6 +28,8 @@ struct proc_mapping {
 	const char *path; /* borrowed; "" when anonymous; without " (deleted)" */
 };
 
+/* Where the kernel writes the path of a file that was deleted since, cut its " (deleted)". */
+void proc_path_cut_deleted(char *path);
 /* The contents of PID/stat. -EBADMSG. */
 int proc_stat_parse(struct proc_stat *stat, const char *text);
 /* One line of PID/maps, changed in place (the path gets its NUL). -EBADMSG. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "profiler/procfs.h"
 #include "profiler/sideband.h"
 
 /* {pid, tid, time}: PERF_SAMPLE_TID | PERF_SAMPLE_TIME at the end of every record. */
@@ -39,7 +40,10 @@ static int parse_mmap2(struct sideband_event *event, struct reader *r, bool has_
 		event->inode_generation = reader_u64(r);
 	}
 	reader_skip(r, 8); /* prot, flags: only executable mappings are asked for */
-	return take_name(event, r);
+	int rc = take_name(event, r);
+	if (!rc)
+		proc_path_cut_deleted(event->name);
+	return rc;
 }
 
 static int parse_comm(struct sideband_event *event, struct reader *r, bool is_exec)
