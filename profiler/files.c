@@ -19,6 +19,7 @@ static const uint64_t UNUSED_AFTER_NS = 600 * UINT64_C(1000000000);
 struct files {
 	struct map by_identity; /* hash of the build ID, and of (device, inode, ..., path) */
 	struct mapped_file *vdso;
+	struct mapped_file *vdso32; /* of 32-bit processes: another one, without names */
 	struct mapped_file *anonymous;
 };
 
@@ -77,8 +78,9 @@ int files_new(struct files **out, struct err *err)
 		return err_set(err, -ENOMEM, "files: %m");
 	map_init(&files->by_identity, MAX_FILES);
 	files->vdso = vdso_new();
+	files->vdso32 = mapped_file_new(MAPPED_VDSO, "[vdso]");
 	files->anonymous = mapped_file_new(MAPPED_ANONYMOUS, "[jit]");
-	if (!files->vdso || !files->anonymous)
+	if (!files->vdso || !files->vdso32 || !files->anonymous)
 		return err_set(err, -ENOMEM, "files: %m");
 	*out = TAKE(files);
 	return 0;
@@ -94,6 +96,7 @@ void files_free(struct files *files)
 		mapped_file_unref(file);
 	map_fini(&files->by_identity);
 	mapped_file_unref(files->vdso);
+	mapped_file_unref(files->vdso32);
 	mapped_file_unref(files->anonymous);
 	free(files);
 }
@@ -124,14 +127,21 @@ static uint64_t build_id_identity(const char *hex)
 	return hash_bytes(hex, strlen(hex));
 }
 
-/* Is the file behind fd the one that was mapped? By inode where that was told; by build ID
- * after it has been read (open_executable). */
-static bool is_same_inode(int fd, const struct file_sight *sight)
+/* A descriptor to read the file at path, if it is the one that was mapped: by inode where that
+ * was told; by build ID after it has been read. -1: it is not, or cannot be opened.
+ * Strangers choose what lies at path. To open a device may be to use it (/dev/watchdog), and a
+ * FIFO waits for its writer: so first a descriptor that opens nothing, then a look. */
+static int open_mapped(const char *path, const struct file_sight *sight)
 {
+	AUTO_FD place_fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return false;
-	return sight->build_id || !sight->inode || st.st_ino == sight->inode;
+	if (place_fd < 0 || fstat(place_fd, &st) || !S_ISREG(st.st_mode))
+		return -1;
+	if (!sight->build_id && sight->inode && st.st_ino != sight->inode)
+		return -1;
+	char place[64];
+	snprintf(place, sizeof(place), "/proc/self/fd/%d", place_fd);
+	return open(place, O_RDONLY | O_CLOEXEC);
 }
 
 static bool has_build_id(const struct executable *exe, const struct file_sight *sight)
@@ -141,27 +151,43 @@ static bool has_build_id(const struct executable *exe, const struct file_sight *
 	return !hex[0] || !strcmp(hex, executable_build_id(exe));
 }
 
-/* The mapping itself first: it is the file whatever its name is now and in whichever mount
- * namespace; then the path in the process's root; then, when the process is gone, here. */
-static struct executable *open_executable(const struct file_sight *sight, bool *could_open)
+enum { MAX_PATH_BYTES = 4096 + 64 };
+
+/* The ways to the file, best first. The mapping itself: it is the file whatever its name is now
+ * and in whichever mount namespace; then the path in the process's root; then, when the process
+ * is gone, here. */
+static void path_of(char path[static MAX_PATH_BYTES], const struct file_sight *sight, int way)
 {
-	char paths[3][512];
-	snprintf(paths[0], sizeof(paths[0]), "/proc/%u/map_files/%" PRIx64 "-%" PRIx64, sight->pid,
-		 sight->start_ip, sight->end_ip);
-	snprintf(paths[1], sizeof(paths[1]), "/proc/%u/root%s", sight->pid, sight->path);
-	snprintf(paths[2], sizeof(paths[2]), "%s", sight->path);
-	*could_open = false;
-	for (int i = 0; i < 3; i++) {
-		/* O_NONBLOCK: a FIFO put in the file's place must not hold us up. */
-		AUTO_FD fd = open(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd < 0 || !is_same_inode(fd, sight))
+	if (way == 0)
+		snprintf(path, MAX_PATH_BYTES, "/proc/%u/map_files/%" PRIx64 "-%" PRIx64,
+			 sight->pid, sight->start_ip, sight->end_ip);
+	else if (way == 1)
+		snprintf(path, MAX_PATH_BYTES, "/proc/%u/root%s", sight->pid, sight->path);
+	else
+		snprintf(path, MAX_PATH_BYTES, "%s", sight->path);
+}
+
+/* What executable_open() says of bytes that are no ELF file we can read, and never will be. */
+static bool is_final(int code)
+{
+	return code == -EBADMSG || code == -ENODATA || code == -EOPNOTSUPP || code == -ENOSPC;
+}
+
+static struct executable *open_executable(const struct file_sight *sight, bool *is_retriable)
+{
+	*is_retriable = true;
+	for (int way = 0; way < 3; way++) {
+		char path[MAX_PATH_BYTES];
+		path_of(path, sight, way);
+		int fd = open_mapped(path, sight);
+		if (fd < 0)
 			continue;
 		struct executable *exe = NULL;
-		int rc = executable_open(&exe, TAKE_FD(fd), sight->path, NULL);
+		int rc = executable_open(&exe, fd, sight->path, NULL);
 		if (!rc && has_build_id(exe, sight))
 			return exe;
 		executable_unref(exe);
-		*could_open |= rc != 0; /* it is the file, and no ELF: that will not change */
+		*is_retriable &= !is_final(rc);
 	}
 	return NULL;
 }
@@ -171,11 +197,11 @@ static struct mapped_file *open_file(const struct file_sight *sight)
 	struct mapped_file *file = mapped_file_new(MAPPED_UNREADABLE, sight->path);
 	if (!file)
 		return NULL;
-	bool could_open;
-	file->exe = open_executable(sight, &could_open);
+	bool is_retriable;
+	file->exe = open_executable(sight, &is_retriable);
 	if (file->exe)
 		file->kind = MAPPED_EXECUTABLE;
-	file->is_retriable = !file->exe && !could_open;
+	file->is_retriable = !file->exe && is_retriable;
 	return file;
 }
 
@@ -186,14 +212,23 @@ static bool is_real_path(const char *path)
 	       strncmp(path, "/anon_hugepage", 14) != 0;
 }
 
+static void forget(struct mapped_file *file)
+{
+	if (!file)
+		return;
+	file->keys--;
+	mapped_file_unref(file);
+}
+
 /* Enter file under key; the table keeps a reference of its own. */
 static void remember(struct files *files, uint64_t key, struct mapped_file *file)
 {
 	struct mapped_file *old = map_get(&files->by_identity, key);
-	if (!map_put(&files->by_identity, key, mapped_file_ref(file)))
-		mapped_file_unref(old);
-	else
-		mapped_file_unref(file); /* table full: only the caller has it */
+	if (old == file || map_put(&files->by_identity, key, file))
+		return; /* known, or the table is full: then only the caller has it */
+	mapped_file_ref(file);
+	file->keys++;
+	forget(old);
 }
 
 /* The scan of /proc tells inodes, the side-band build IDs: a file known by one becomes known
@@ -216,7 +251,7 @@ static struct mapped_file *same_build(struct files *files, struct mapped_file *o
 struct mapped_file *files_get(struct files *files, const struct file_sight *sight)
 {
 	if (!strcmp(sight->path, "[vdso]"))
-		return mapped_file_ref(files->vdso);
+		return mapped_file_ref(sight->end_ip >> 32 ? files->vdso : files->vdso32);
 	if (!is_real_path(sight->path))
 		return mapped_file_ref(files->anonymous);
 	char hex[BUILD_ID_HEX_BYTES];
@@ -242,13 +277,13 @@ void files_sweep(struct files *files, uint64_t now_mono_ns)
 	uint64_t key;
 	struct mapped_file *file;
 	while ((file = map_next(&files->by_identity, &cursor, &key)) != NULL) {
-		if (__atomic_load_n(&file->refs, __ATOMIC_ACQUIRE) > 1) {
+		if (__atomic_load_n(&file->refs, __ATOMIC_ACQUIRE) > file->keys) {
 			file->used_mono_ns = now_mono_ns;
 			continue;
 		}
 		if (now_mono_ns - file->used_mono_ns < UNUSED_AFTER_NS)
 			continue;
 		map_remove(&files->by_identity, key);
-		mapped_file_unref(file);
+		forget(file);
 	}
 }

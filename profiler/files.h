@@ -25,8 +25,10 @@ struct mapped_file {
 	enum mapped_kind kind;
 	char *name; /* path as the process saw it, "[vdso]", "[jit]" */
 	struct executable *exe;
-	bool is_retriable;     /* could not be opened: the next process may be luckier */
-	uint64_t used_mono_ns; /* by the table only */
+	bool is_retriable; /* could not be opened: the next process may be luckier */
+	/* by the table only: */
+	unsigned int keys; /* under how many it is there, a reference each */
+	uint64_t used_mono_ns;
 };
 
 struct mapped_file *mapped_file_ref(struct mapped_file *file);
