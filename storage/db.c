@@ -78,7 +78,7 @@ static int exec(struct db *db, const char *sql, struct err *err)
 
 static int check_identity(struct db *db, struct err *err)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int rc = db_start(db, SELECT_IDENTITY, DB_NO_ARGS, &stmt, err);
 	if (rc)
 		return rc;

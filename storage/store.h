@@ -5,6 +5,8 @@
  * in other processes. An append is one transaction; killed at any moment, at most what was
  * not yet appended is missing. A damaged partition is set aside with a message and the rest
  * goes on. Layout: storage/schema.sql.
+ * Times are kept in whole microseconds, and the edges of a range are widened to them. A kill
+ * loses nothing that was appended; a power cut may lose what the kernel had not written back.
  * Any thread may call; appends exclude each other and never block queries.
  */
 #pragma once
@@ -36,7 +38,9 @@ AUTO_DEFINE(store)
 
 /* Append a batch of samples, taken in [start, start + duration) of the profile, and what the
  * sampler's ledger moved by in that time (taken, dropped; NULL: none). Strings, locations and
- * stacks are interned. All or nothing. -ENOSPC: disk full; -EIO, ...: nothing was stored. */
+ * stacks are interned. A sample's time 0 is the start; a time over a minute outside the batch
+ * is moved to there. All or nothing. -ENOSPC: disk full; -EINVAL: not of time, not cpu or
+ * offcpu, or negative weights; -EIO, ...: nothing was stored. */
 int store_append(struct store *store, const struct profile *profile, const struct ledger *delta,
 		 struct err *err);
 
@@ -58,8 +62,9 @@ int store_query_stacks(struct store *store, const struct store_query *query, str
 		       struct err *err);
 
 /* Totals on a grid of whole steps that covers the range, one line per value of group_by
- * (a label, or NULL), the heaviest `limit`. Does not touch stacks. -EINVAL: more than 20,000
- * points. Caller owns *out. */
+ * (a label, or NULL), the heaviest `limit`. Does not touch stacks. Totals are per second:
+ * edges inside a second count all of it. -EINVAL: more than 20,000 points, or a step under
+ * one second. Caller owns *out. */
 int store_query_series(struct store *store, const struct store_query *query, const char *group_by,
 		       int64_t step_ns, size_t limit, struct series_set **out, struct err *err);
 

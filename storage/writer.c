@@ -175,6 +175,15 @@ static int check_profile(const struct profile *profile, struct err *err)
 	return 0;
 }
 
+/* A difference of counters that ran backwards would be stored as a negative number. */
+static int check_ledger(const struct ledger *delta, struct err *err)
+{
+	bool is_sane = !delta || delta->taken <= INT64_MAX;
+	for (int reason = 0; delta && reason < DROP_REASONS; reason++)
+		is_sane = is_sane && delta->dropped[reason] <= INT64_MAX;
+	return is_sane ? 0 : err_set(err, -EINVAL, "a ledger with counts that ran backwards");
+}
+
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
 {
 	return value < low ? low : value > high ? high : value;
@@ -293,6 +302,8 @@ int writer_append(struct writer *writer, const struct profile *profile, const st
 		  struct err *err)
 {
 	int rc = check_profile(profile, err);
+	if (!rc)
+		rc = check_ledger(delta, err);
 	if (rc)
 		return rc;
 	rc = take_samples(writer, profile);

@@ -271,8 +271,9 @@ static void test_refused_batches(void **state)
 	struct fixture *fixture = *state;
 	struct known_sample sample = {.time_unix_ns = START_NS, .stack = 1, .thread = 1};
 	open_store(fixture, true, 0);
-	for (int row = 0; row < 6; row++) {
+	for (int row = 0; row < 8; row++) {
 		struct err err = {0};
+		struct ledger delta = {0};
 		struct profile *batch = make_batch(PROFILE_CPU, START_NS, NS_PER_S, &sample, 1);
 		switch (row) {
 		case 0:
@@ -290,10 +291,16 @@ static void test_refused_batches(void **state)
 		case 4:
 			batch->duration_ns = -1;
 			break;
-		default:
+		case 5:
 			batch->start_unix_ns = INT64_MAX - 5;
+			break;
+		case 6:
+			delta.taken = UINT64_MAX;
+			break;
+		default:
+			delta.dropped[DROP_NO_MEMORY] = UINT64_MAX - 7;
 		}
-		assert_int_equal(store_append(fixture->store, batch, NULL, &err), -EINVAL);
+		assert_int_equal(store_append(fixture->store, batch, &delta, &err), -EINVAL);
 		assert_true(err.text[0] != 0);
 		profile_free(batch);
 	}

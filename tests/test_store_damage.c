@@ -310,6 +310,9 @@ static void test_disk_full(void **state)
 	}
 	assert_true(failures > 10);
 	check_query(fixture, PROFILE_CPU, 0, INT64_MAX); /* nothing by halves */
+	struct store_stats stats;
+	assert_int_equal(store_stats(fixture->store, &stats, NULL), 0);
+	assert_int_equal(stats.partitions_set_aside, 0);
 	assert_int_equal(unlink(filler), 0);
 	append_seconds(fixture, PROFILE_CPU, START_NS + 19 * NS_PER_S, 10, 20);
 	check_query(fixture, PROFILE_CPU, 0, INT64_MAX);
