@@ -26,7 +26,7 @@ const volatile __u32 cfg_ring_bytes = 0;
 __u32 generation = 1;
 
 /* A tick that is later than this is the clock's doing (a machine that slept), not a thread's. */
-#define MAX_LATE_PERIODS 100
+#define MAX_LATE_NS 1000000000ULL
 
 #define MAX_FRAMES (ABI_MAX_KERNEL_FRAMES + ABI_MAX_USER_FRAMES)
 
@@ -118,8 +118,8 @@ static __always_inline __u32 due_weight_ns(__u64 now_mono_ns)
 	if (due > 1) {
 		__u64 most = periods_on_cpu() + 1;
 		due = due < most ? due : most;
-		if (due > MAX_LATE_PERIODS)
-			due = MAX_LATE_PERIODS;
+		most = MAX_LATE_NS / cfg_period_ns + 1;
+		due = due < most ? due : most;
 		count(STAT_LATE, due - 1);
 	}
 	return due * cfg_period_ns;

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -12,3 +13,8 @@
  * the event in the text. -ENODEV: the CPU is offline. */
 int perf_event_open_cpu(struct perf_event_attr *attr, uint32_t cpu, const char *what,
 			struct err *err);
+
+/* Has an enabled event died? It does so with its CPU, and stays dead when that comes back;
+ * poll(2) and read(2) do not tell, but its time stands still. *enabled_ns keeps that time
+ * between two looks, which must be a while (1 ms) apart; 0 before the first. */
+bool perf_event_is_dead(int fd, uint64_t *enabled_ns);

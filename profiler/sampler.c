@@ -13,19 +13,22 @@
 #include "base/clock.h"
 #include "profiler/cpu_list.h"
 #include "profiler/perf_event.h"
+#include "profiler/procfs.h"
 #include "sampler.skel.h"
 
 enum { MAX_RING_BYTES = 1 << 30 };
 
 struct cpu_link {
 	uint32_t cpu;
-	int fd; /* the clock event; the BPF program hangs on it and goes with it */
+	int fd;              /* the clock event; the BPF program hangs on it and goes with it */
+	uint64_t enabled_ns; /* perf_event_is_dead() */
 };
 
 struct sampler {
 	struct sampler_bpf *skel;
 	struct ring_buffer *ring;
 	uint32_t rate_hz;
+	uint32_t ring_bytes;
 	struct cpu_link *links;
 	size_t link_count, link_cap;
 	int possible_cpus;
@@ -70,28 +73,72 @@ static int configure(struct sampler *sampler, const struct sampler_options *opti
 	if (skel->rodata->abi_version != ABI_VERSION)
 		return err_set(err, -EINVAL, "BPF object has ABI %u, this program %d",
 			       skel->rodata->abi_version, ABI_VERSION);
-	uint32_t ring_bytes = ring_size(options->ring_bytes);
+	sampler->ring_bytes = ring_size(options->ring_bytes);
 	skel->rodata->cfg_period_ns = NS_PER_S / options->rate_hz;
 	skel->rodata->cfg_follow = options->pid_count > 0;
-	skel->rodata->cfg_ring_bytes = ring_bytes;
+	skel->rodata->cfg_ring_bytes = sampler->ring_bytes;
 	bpf_program__set_autoload(skel->progs.on_fork, options->pid_count > 0);
 	bpf_program__set_autoload(skel->progs.on_exit, options->pid_count > 0);
-	return bpf_map__set_max_entries(skel->maps.samples, ring_bytes);
+	return bpf_map__set_max_entries(skel->maps.samples, sampler->ring_bytes);
+}
+
+static int follow(const struct sampler *sampler, uint32_t pid, struct err *err)
+{
+	uint32_t one = 1;
+	if (bpf_map_update_elem(bpf_map__fd(sampler->skel->maps.followed), &pid, &one, BPF_ANY))
+		return err_set(err, -errno, "follow process %u: %m", pid);
+	return 0;
+}
+
+struct adoption {
+	const struct sampler *sampler;
+	struct err *err;
+	int rc;
+	bool found;
+};
+
+/* Follow pid when its parent is followed. */
+static void adopt(void *ctx, uint32_t pid)
+{
+	struct adoption *adoption = ctx;
+	int map_fd = bpf_map__fd(adoption->sampler->skel->maps.followed);
+	struct proc_stat stat;
+	uint32_t ignored;
+	if (adoption->rc || proc_read_stat(&stat, pid) ||
+	    !bpf_map_lookup_elem(map_fd, &pid, &ignored) ||
+	    bpf_map_lookup_elem(map_fd, &stat.parent_pid, &ignored))
+		return;
+	adoption->rc = follow(adoption->sampler, pid, adoption->err);
+	adoption->found = true;
+}
+
+/* The descendants there are already. Those to come are followed by BPF, which is attached
+ * first; rounds go on until one finds nobody new, as a parent may be listed behind its child. */
+static int follow_descendants(const struct sampler *sampler, struct err *err)
+{
+	struct adoption adoption = {.sampler = sampler, .err = err};
+	do {
+		adoption.found = false;
+		(void)proc_visit_pids(adopt, &adoption);
+	} while (adoption.found && !adoption.rc);
+	return adoption.rc;
 }
 
 static int follow_pids(struct sampler *sampler, const struct sampler_options *options,
 		       struct err *err)
 {
-	int map_fd = bpf_map__fd(sampler->skel->maps.followed);
-	for (size_t i = 0; i < options->pid_count; i++) {
-		uint32_t pid = (uint32_t)options->pids[i], one = 1;
-		if (options->pids[i] <= 0 || (kill(options->pids[i], 0) && errno == ESRCH))
-			return err_set(err, -ESRCH, "there is no process %d", options->pids[i]);
-		if (bpf_map_update_elem(map_fd, &pid, &one, BPF_ANY))
-			return err_set(err, -errno, "follow process %u: %m", pid);
+	if (!options->pid_count)
+		return 0;
+	int rc = sampler_bpf__attach(sampler->skel);
+	if (rc)
+		return err_set(err, rc, "follow new processes: %m");
+	for (size_t i = 0; i < options->pid_count && !rc; i++) {
+		pid_t pid = options->pids[i];
+		if (pid <= 0 || (kill(pid, 0) && errno == ESRCH))
+			return err_set(err, -ESRCH, "there is no process %d", pid);
+		rc = follow(sampler, (uint32_t)pid, err);
 	}
-	int rc = options->pid_count ? sampler_bpf__attach(sampler->skel) : 0;
-	return rc ? err_set(err, rc, "follow new processes: %m") : 0;
+	return rc ? rc : follow_descendants(sampler, err);
 }
 
 static int take_record(void *ctx, void *data, size_t size_bytes)
@@ -129,8 +176,9 @@ int sampler_open(struct sampler **out, const struct sampler_options *options, st
 		return err_set(err, -ENOMEM, "sampler: %m");
 	sampler->rate_hz = options->rate_hz;
 	sampler->possible_cpus = libbpf_num_possible_cpus();
-	if (sampler->possible_cpus <= 0)
-		return err_set(err, -EIO, "the number of CPUs is unknown");
+	if (sampler->possible_cpus <= 0 || sampler->possible_cpus > CPU_LIST_MAX)
+		return err_set(err, -EIO, "the number of CPUs is unknown or beyond %d",
+			       CPU_LIST_MAX);
 	int rc = load(sampler, options, err);
 	if (!rc)
 		rc = sampler_follow_cpus(sampler, err);
@@ -169,7 +217,7 @@ static int attach_cpu(struct sampler *sampler, uint32_t cpu, struct err *err)
 	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, prog_fd) ||
 	    (sampler->started && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
 		return err_set(err, -errno, "attach to the clock of CPU %u: %m", cpu);
-	sampler->links[sampler->link_count++] = (struct cpu_link){cpu, TAKE_FD(fd)};
+	sampler->links[sampler->link_count++] = (struct cpu_link){.cpu = cpu, .fd = TAKE_FD(fd)};
 	return 0;
 }
 
@@ -187,19 +235,24 @@ int sampler_follow_cpus(struct sampler *sampler, struct err *err)
 	int rc = cpu_list_online(&online, err);
 	if (rc)
 		return rc;
-	/* The event of a CPU that went offline never fires again, even when the CPU is back. */
 	size_t kept = 0;
 	for (size_t i = 0; i < sampler->link_count; i++) {
-		if (cpu_list_has(&online, sampler->links[i].cpu))
-			sampler->links[kept++] = sampler->links[i];
+		struct cpu_link link = sampler->links[i];
+		/* A CPU may have gone and come back since the last look. */
+		bool is_dead = sampler->started && perf_event_is_dead(link.fd, &link.enabled_ns);
+		if (!is_dead && cpu_list_has(&online, link.cpu))
+			sampler->links[kept++] = link;
 		else
-			close(sampler->links[i].fd);
+			close(link.fd);
 	}
 	sampler->link_count = kept;
-	for (uint32_t cpu = 0; cpu < (uint32_t)sampler->possible_cpus && !rc; cpu++)
+	for (uint32_t cpu = 0; cpu < (uint32_t)sampler->possible_cpus && !rc; cpu++) {
 		if (cpu_list_has(&online, cpu) && !has_link(sampler, cpu))
 			rc = attach_cpu(sampler, cpu, err);
-	return rc == -ENODEV ? 0 : rc; /* gone again meanwhile */
+		if (rc == -ENODEV)
+			rc = 0; /* gone again meanwhile */
+	}
+	return rc;
 }
 
 uint32_t sampler_cpus(const struct sampler *sampler)
@@ -233,7 +286,12 @@ int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx)
 
 int sampler_fd(const struct sampler *sampler)
 {
-	return ring_buffer__epoll_fd(sampler->ring);
+	return bpf_map__fd(sampler->skel->maps.samples);
+}
+
+uint32_t sampler_ring_bytes(const struct sampler *sampler)
+{
+	return sampler->ring_bytes;
 }
 
 uint32_t sampler_next_generation(struct sampler *sampler)
@@ -250,7 +308,7 @@ void sampler_counts(const struct sampler *sampler, uint64_t counts[static STAT_C
 		counts[stat] = 0;
 		if (bpf_map_lookup_elem(map_fd, &stat, per_cpu))
 			continue;
-		for (int cpu = 0; cpu < sampler->possible_cpus && cpu < CPU_LIST_MAX; cpu++)
+		for (int cpu = 0; cpu < sampler->possible_cpus; cpu++)
 			counts[stat] += per_cpu[cpu];
 	}
 }

@@ -34,8 +34,10 @@ void sampler_stop(struct sampler *sampler); /* no more ticks; records can still 
 /* Call take for every record there is, in the order of the ring. Returns how many. */
 typedef void (*sampler_record_fn)(void *ctx, const void *record, size_t size_bytes);
 int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx);
-/* Readable when the ring is more than half full. */
+/* Tells by an edge (EPOLLET) that the ring is more than half full; as a level it is readable
+ * whenever there is a record. */
 int sampler_fd(const struct sampler *sampler);
+uint32_t sampler_ring_bytes(const struct sampler *sampler); /* as rounded */
 
 /* From now on every stack is sent whole once more. Returns the new generation. */
 uint32_t sampler_next_generation(struct sampler *sampler);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +22,7 @@ struct cpu_ring {
 	int fd;
 	struct perf_event_mmap_page *page; /* followed by the data */
 	size_t mapped_bytes;
+	uint64_t enabled_ns; /* perf_event_is_dead() */
 };
 
 struct sideband {
@@ -30,6 +32,7 @@ struct sideband {
 	struct sideband_event *events; /* of the last drain */
 	size_t event_count, event_cap;
 	uint64_t unstored; /* records of this drain there was no memory for */
+	bool has_gap;      /* a CPU came or went since the last drain */
 	struct buf record; /* one that wraps around the end of its ring */
 };
 
@@ -140,16 +143,25 @@ int sideband_follow_cpus(struct sideband *sideband, struct err *err)
 		return rc;
 	size_t kept = 0;
 	for (size_t i = 0; i < sideband->ring_count; i++) {
-		if (cpu_list_has(&online, sideband->rings[i].cpu))
-			sideband->rings[kept++] = sideband->rings[i];
+		struct cpu_ring ring = sideband->rings[i];
+		/* A CPU may have gone and come back since the last look. */
+		if (!perf_event_is_dead(ring.fd, &ring.enabled_ns) &&
+		    cpu_list_has(&online, ring.cpu))
+			sideband->rings[kept++] = ring;
 		else
-			ring_close(&sideband->rings[i]);
+			ring_close(&ring);
 	}
+	sideband->has_gap |= kept < sideband->ring_count;
 	sideband->ring_count = kept;
-	for (uint32_t cpu = 0; cpu < CPU_LIST_MAX && !rc; cpu++)
-		if (cpu_list_has(&online, cpu) && !has_ring(sideband, cpu))
-			rc = attach_cpu(sideband, cpu, err);
-	return rc == -ENODEV ? 0 : rc; /* gone again meanwhile */
+	for (uint32_t cpu = 0; cpu < CPU_LIST_MAX && !rc; cpu++) {
+		if (!cpu_list_has(&online, cpu) || has_ring(sideband, cpu))
+			continue;
+		rc = attach_cpu(sideband, cpu, err);
+		sideband->has_gap = true;
+		if (rc == -ENODEV)
+			rc = 0; /* gone again meanwhile */
+	}
+	return rc;
 }
 
 int sideband_open(struct sideband **out, struct err *err)
@@ -162,8 +174,12 @@ int sideband_open(struct sideband **out, struct err *err)
 	if (sideband->epoll_fd < 0)
 		return err_set(err, -errno, "side-band: epoll: %m");
 	int rc = sideband_follow_cpus(sideband, err);
+	/* From now on there is room for one event, so that a loss can always be told. */
+	if (!rc && ARRAY_RESERVE(sideband->events, sideband->event_cap, 0, MAX_EVENTS))
+		rc = err_set(err, -ENOMEM, "side-band: %m");
 	if (rc)
 		return rc;
+	sideband->has_gap = false;
 	*out = TAKE(sideband);
 	return 0;
 }
@@ -217,8 +233,10 @@ static void drain_ring(struct sideband *sideband, const struct cpu_ring *ring)
 		if (!bytes)
 			break;
 		memcpy(&header, bytes, sizeof(header));
-		if (header.size < sizeof(header))
-			break; /* cannot be: there is no way to find the next one */
+		if (header.size < sizeof(header) || header.size > head - tail) {
+			sideband->unstored++; /* cannot be: there is no way to find the next one */
+			break;
+		}
 		push_event(sideband, record_at(sideband, ring, tail, header.size));
 		tail += header.size;
 	}
@@ -232,6 +250,21 @@ static int by_time(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* Put what was lost without a record of its own into one. */
+static void push_losses(struct sideband *sideband)
+{
+	if (!sideband->unstored && !sideband->has_gap)
+		return;
+	if (ARRAY_RESERVE(sideband->events, sideband->event_cap, sideband->event_count,
+			  MAX_EVENTS)) {
+		free(sideband->events[--sideband->event_count].name);
+		sideband->unstored++;
+	}
+	sideband->events[sideband->event_count++] =
+		(struct sideband_event){.kind = SIDEBAND_LOST, .lost = sideband->unstored};
+	sideband->has_gap = false;
+}
+
 /* glibc's qsort is a merge sort, stable, as long as memory for the copy can be had: events of
  * one thread at the same ns stay in their order. */
 size_t sideband_drain(struct sideband *sideband, struct sideband_event **events)
@@ -240,13 +273,7 @@ size_t sideband_drain(struct sideband *sideband, struct sideband_event **events)
 	sideband->unstored = 0;
 	for (size_t i = 0; i < sideband->ring_count; i++)
 		drain_ring(sideband, &sideband->rings[i]);
-	if (sideband->unstored && sideband->event_count) {
-		struct sideband_event *last = &sideband->events[sideband->event_count - 1];
-		free(last->name);
-		*last = (struct sideband_event){.kind = SIDEBAND_LOST,
-						.time_mono_ns = last->time_mono_ns,
-						.lost = sideband->unstored + 1};
-	}
+	push_losses(sideband);
 	if (sideband->event_count)
 		qsort(sideband->events, sideband->event_count, sizeof(*sideband->events), by_time);
 	*events = sideband->events;

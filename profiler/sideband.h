@@ -41,7 +41,7 @@ struct sideband_event {
 	uint64_t inode, inode_generation;
 	uint8_t build_id_bytes; /* MMAP; 0: none was told */
 	uint8_t build_id[SIDEBAND_BUILD_ID_BYTES];
-	char *name; /* MMAP: path, COMM: comm; owned by the event */
+	char *name; /* MMAP: path without " (deleted)", COMM: comm; owned by the event */
 };
 
 /* Parse one record, header included, as the events of this module are configured. -EBADMSG;
@@ -58,6 +58,8 @@ AUTO_DEFINE(sideband)
 /* Readable when there is something to drain: an epoll descriptor. */
 int sideband_fd(const struct sideband *sideband);
 /* Move all there is into *events, sorted by time; returns the count. Borrowed until the next
- * drain or free. A record that cannot be parsed counts as lost. */
+ * drain or free. A record that cannot be parsed counts as lost; a LOST event of 0 tells that a
+ * CPU came or went, and what happened on it meanwhile is not known. */
 size_t sideband_drain(struct sideband *sideband, struct sideband_event **events);
+/* Attach to CPUs that came online, let go of those that went: drain first. */
 int sideband_follow_cpus(struct sideband *sideband, struct err *err);
