@@ -49,6 +49,7 @@ struct collector {
 	uint64_t generation_mono_ns, batch_mono_ns;
 	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
 	bool needs_rescan;
+	bool cpus_failed; /* the last follow_cpus() did */
 
 	pthread_mutex_t lock; /* guards all below */
 	struct ledger ledger;
@@ -98,9 +99,9 @@ void collector_stats(struct collector *collector, struct sampler_stats *stats)
 	stats->user.pending = stats->user.taken - stats->user.stored - ledger_dropped(&stats->user);
 }
 
-static int watch(struct collector *collector, int fd)
+static int watch(struct collector *collector, int fd, uint32_t events)
 {
-	struct epoll_event interest = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event interest = {.events = events, .data.fd = fd};
 	return epoll_ctl(collector->epoll_fd, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
 }
 
@@ -119,11 +120,13 @@ static int open_parts(struct collector *collector, struct err *err)
 	collector->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (collector->epoll_fd < 0 || collector->wake_fd < 0)
 		return err_set(err, -errno, "collector: %m");
-	rc = watch(collector, collector->wake_fd);
+	rc = watch(collector, collector->wake_fd, EPOLLIN);
 	if (!rc)
-		rc = watch(collector, sideband_fd(collector->sideband));
+		rc = watch(collector, sideband_fd(collector->sideband), EPOLLIN);
+	/* By level, one wake-up would make the rounds follow each other without a pause for as
+	 * long as every round finds a new record. */
 	if (!rc)
-		rc = watch(collector, sampler_fd(collector->options.sampler));
+		rc = watch(collector, sampler_fd(collector->options.sampler), EPOLLIN | EPOLLET);
 	return rc ? err_set(err, rc, "collector: epoll: %m") : 0;
 }
 
@@ -132,6 +135,17 @@ static int start_batch(struct collector *collector, uint64_t now_mono_ns)
 	collector->batch_number++;
 	collector->batch_mono_ns = now_mono_ns;
 	return batch_new(&collector->batch, now_mono_ns);
+}
+
+static void update_counts(struct collector *collector)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.processes = processes_count(collector->processes);
+	collector->counts.threads = processes_thread_count(collector->processes);
+	collector->counts.executables = files_count(collector->files);
+	collector->counts.stacks_cached = stack_cache_count(collector->cache);
+	collector->counts.cpus_sampled = sampler_cpus(collector->options.sampler);
+	pthread_mutex_unlock(&collector->lock);
 }
 
 int collector_open(struct collector **out, const struct collector_options *options, struct err *err)
@@ -143,7 +157,7 @@ int collector_open(struct collector **out, const struct collector_options *optio
 	collector->epoll_fd = collector->wake_fd = -1;
 	collector->generation = 1;
 	pthread_mutex_init(&collector->lock, NULL);
-	buf_init(&collector->records, 4 * (size_t)options->ring_bytes);
+	buf_init(&collector->records, 4 * (size_t)sampler_ring_bytes(options->sampler));
 	int rc = open_parts(collector, err);
 	if (rc)
 		return rc;
@@ -153,6 +167,7 @@ int collector_open(struct collector **out, const struct collector_options *optio
 	rc = start_batch(collector, (uint64_t)clock_mono_ns());
 	if (rc)
 		return err_set(err, rc, "collector: %m");
+	update_counts(collector);
 	*out = TAKE(collector);
 	return 0;
 }
@@ -313,6 +328,7 @@ static int add_sample(struct collector *collector, const struct rec_sample *rec,
 		processes_get(collector->processes, rec->pid, cached->start_boot_ns, cached->comm);
 	if (!process)
 		return -ENOMEM;
+	process_note_cgroup(process, cached->cgroup_id);
 	struct raw_sample sample = {
 		.end_mono_ns = rec->end_mono_ns,
 		.weight_ns = rec->weight_ns,
@@ -338,14 +354,6 @@ static void take_sample(struct collector *collector, const struct rec_sample *re
 	collector->orphans[collector->orphan_count++] = *rec;
 }
 
-static void next_generation(struct collector *collector, uint64_t now_mono_ns)
-{
-	/* Records written before this moment may name stacks of the generation that ends. */
-	stack_cache_sweep(collector->cache, collector->generation);
-	collector->generation = sampler_next_generation(collector->options.sampler);
-	collector->generation_mono_ns = now_mono_ns;
-}
-
 static bool is_whole(const struct rec_stack *rec)
 {
 	size_t frames = (size_t)rec->kernel_frames + rec->user_frames;
@@ -356,12 +364,7 @@ static void take_stack(struct collector *collector, const struct rec_stack *rec)
 {
 	if (rec->sample.size_bytes < sizeof(*rec) || !is_whole(rec))
 		return count_drop(collector, DROP_BAD_RECORD, 1);
-	int rc = stack_cache_put(collector->cache, rec, collector->generation);
-	if (rc == -ENOSPC) {
-		next_generation(collector, rec->sample.end_mono_ns);
-		rc = stack_cache_put(collector->cache, rec, collector->generation);
-	}
-	if (rc)
+	if (stack_cache_put(collector->cache, rec, collector->generation))
 		return count_drop(collector, DROP_NO_MEMORY, 1);
 	take_sample(collector, &rec->sample, true);
 }
@@ -445,24 +448,28 @@ static void close_batch(struct collector *collector, uint64_t now_mono_ns)
 	}
 }
 
-static void update_counts(struct collector *collector)
-{
-	pthread_mutex_lock(&collector->lock);
-	collector->counts.processes = processes_count(collector->processes);
-	collector->counts.threads = processes_thread_count(collector->processes);
-	collector->counts.executables = files_count(collector->files);
-	collector->counts.stacks_cached = stack_cache_count(collector->cache);
-	collector->counts.cpus_sampled = sampler_cpus(collector->options.sampler);
-	pthread_mutex_unlock(&collector->lock);
-}
-
 static void follow_cpus(struct collector *collector)
 {
 	struct err err = {0};
-	if ((sampler_follow_cpus(collector->options.sampler, &err) ||
-	     sideband_follow_cpus(collector->sideband, &err)) &&
-	    collector->options.warn)
+	bool failed = sampler_follow_cpus(collector->options.sampler, &err);
+	failed |= sideband_follow_cpus(collector->sideband, failed ? NULL : &err) != 0;
+	/* It is tried again every second; saying so once is enough. */
+	if (failed && !collector->cpus_failed && collector->options.warn)
 		collector->options.warn(collector->options.ctx, err.text);
+	collector->cpus_failed = failed;
+}
+
+/* At most once a round: the records that name stacks of the generation before the one that ends
+ * were drained by the round that is over. */
+static void next_generation(struct collector *collector, uint64_t now_mono_ns)
+{
+	bool is_old = now_mono_ns - collector->generation_mono_ns >= GENERATION_NS;
+	if (!is_old && !stack_cache_is_crowded(collector->cache))
+		return;
+	stack_cache_sweep(collector->cache, collector->generation);
+	files_sweep(collector->files, now_mono_ns);
+	collector->generation = sampler_next_generation(collector->options.sampler);
+	collector->generation_mono_ns = now_mono_ns;
 }
 
 static void every_second(struct collector *collector, uint64_t now_mono_ns)
@@ -470,10 +477,6 @@ static void every_second(struct collector *collector, uint64_t now_mono_ns)
 	close_batch(collector, now_mono_ns);
 	follow_cpus(collector);
 	processes_sweep(collector->processes, now_mono_ns);
-	if (now_mono_ns - collector->generation_mono_ns >= GENERATION_NS) {
-		next_generation(collector, now_mono_ns);
-		files_sweep(collector->files, now_mono_ns);
-	}
 	update_counts(collector);
 }
 
@@ -495,6 +498,7 @@ void collector_run(struct collector *collector)
 	while (wait_for_round(collector)) {
 		round_once(collector);
 		uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+		next_generation(collector, now_mono_ns);
 		if (now_mono_ns - collector->batch_mono_ns < BATCH_NS)
 			continue;
 		every_second(collector, now_mono_ns);

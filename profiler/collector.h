@@ -5,7 +5,7 @@
  * In each round the sample ring is drained before the side-band, so every event that precedes
  * a drained sample is at hand; events younger than the round wait for the next one. Both are
  * then applied in the order of time. Never waits for files or locks held for long. One thread
- * runs it; collector_ledger() may be called from any.
+ * runs it; collector_stats() may be called from any.
  */
 #pragma once
 #include <stdbool.h>
@@ -21,7 +21,6 @@ struct collector; /* opaque */
 
 struct collector_options {
 	struct sampler *sampler; /* borrowed */
-	uint32_t ring_bytes;
 	uint32_t rate_hz;
 	/* Takes a closed batch over. False: no room; the batch is still the collector's. */
 	bool (*emit)(void *ctx, struct batch *batch);

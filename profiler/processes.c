@@ -17,6 +17,8 @@ struct processes {
 	struct map by_pid;
 	struct map threads;
 	struct files *files; /* borrowed */
+	uint64_t serial;     /* of the last process made */
+	uint64_t scan;       /* number of the last scan */
 };
 
 static void clear_mappings(struct process *process)
@@ -88,6 +90,8 @@ static struct process *add_process(struct processes *processes, uint32_t pid, co
 	if (!process)
 		return NULL;
 	process->pid = pid;
+	process->map_epoch = ++processes->serial << 32;
+	process->scan = processes->scan;
 	set_comm(process->comm, comm);
 	struct process *old = map_get(&processes->by_pid, pid);
 	if (map_put(&processes->by_pid, pid, process))
@@ -109,7 +113,7 @@ static struct thread *add_thread(struct processes *processes, uint32_t pid, uint
 			return NULL;
 		}
 	}
-	*thread = (struct thread){.tid = tid, .pid = pid};
+	*thread = (struct thread){.tid = tid, .pid = pid, .scan = processes->scan};
 	set_comm(thread->comm, comm);
 	return thread;
 }
@@ -191,6 +195,10 @@ static int punch(struct process *process, uint64_t start_ip, uint64_t end_ip)
 static void map_range(struct process *process, const struct mapping *mapping)
 {
 	const struct mapping *same = process_find(process, mapping->start_ip);
+	if (mapping->start_ip >= mapping->end_ip) {
+		mapped_file_unref(mapping->file); /* nothing */
+		return;
+	}
 	if (same && same->start_ip == mapping->start_ip && same->end_ip == mapping->end_ip &&
 	    same->file_off == mapping->file_off && same->file == mapping->file) {
 		mapped_file_unref(mapping->file); /* told twice: by the scan and by an event */
@@ -235,16 +243,26 @@ static void load_thread(void *ctx, uint32_t tid)
 		add_thread(load->processes, load->process->pid, tid, comm);
 }
 
+/* May the process with that entry in /proc be another one that has its pid? */
+static bool is_other(const struct process *process, const struct proc_stat *stat)
+{
+	if (!process->start_boot_ticks)
+		return process->exited_mono_ns;
+	return process->start_boot_ticks != stat->start_boot_ticks;
+}
+
 static struct process *load_process(struct processes *processes, uint32_t pid, uint64_t now_mono_ns)
 {
 	struct proc_stat stat;
 	if (proc_read_stat(&stat, pid))
 		return NULL;
 	struct process *process = map_get(&processes->by_pid, pid);
-	if (!process || process->exited_mono_ns)
+	if (!process || is_other(process, &stat))
 		process = add_process(processes, pid, stat.comm);
 	if (!process)
 		return NULL;
+	process->start_boot_ticks = stat.start_boot_ticks;
+	process->scan = processes->scan;
 	set_comm(process->comm, stat.comm);
 	struct load load = {processes, process, now_mono_ns};
 	/* Mappings that went meanwhile stay behind: nothing runs there any more, and whatever
@@ -260,10 +278,31 @@ static void scan_pid(void *ctx, uint32_t pid)
 	(void)load_process(load->processes, pid, load->now_mono_ns);
 }
 
+/* What the scan did not meet has exited, unless it began meanwhile. */
+static void note_exits(struct processes *processes, uint64_t now_mono_ns)
+{
+	size_t cursor = 0;
+	struct process *process;
+	struct proc_stat stat;
+	while ((process = map_next(&processes->by_pid, &cursor, NULL)) != NULL)
+		if (process->scan != processes->scan && !process->exited_mono_ns &&
+		    (proc_read_stat(&stat, process->pid) || is_other(process, &stat)))
+			process->exited_mono_ns = now_mono_ns;
+	cursor = 0;
+	struct thread *thread;
+	char comm[COMM_BYTES];
+	while ((thread = map_next(&processes->threads, &cursor, NULL)) != NULL)
+		if (thread->scan != processes->scan && !thread->exited_mono_ns &&
+		    proc_read_thread_comm(thread->pid, thread->tid, comm))
+			thread->exited_mono_ns = now_mono_ns;
+}
+
 void processes_scan(struct processes *processes, uint64_t now_mono_ns)
 {
 	struct load load = {.processes = processes, .now_mono_ns = now_mono_ns};
-	(void)proc_visit_pids(scan_pid, &load);
+	processes->scan++;
+	if (!proc_visit_pids(scan_pid, &load))
+		note_exits(processes, now_mono_ns);
 }
 
 static void apply_mmap(struct processes *processes, const struct sideband_event *event,
@@ -291,6 +330,7 @@ static void apply_comm(struct processes *processes, const struct sideband_event 
 	/* After execve(2) the caller is the leader and the only thread, with a new image. */
 	if (event->is_exec) {
 		clear_mappings(process);
+		process->exited_mono_ns = 0; /* the old leader did, when another thread called */
 		process->cgroup_is_read = false; /* service managers move a child before it execs */
 	}
 	if (event->is_exec || event->tid == event->pid)
@@ -317,8 +357,12 @@ static void apply_fork(struct processes *processes, const struct sideband_event 
 	add_thread(processes, event->pid, event->tid, comm);
 	if (event->pid == event->parent_pid)
 		return; /* a new thread */
+	if (!parent) {
+		(void)load_process(processes, event->pid, event->time_mono_ns);
+		return;
+	}
 	struct process *child = add_process(processes, event->pid, comm);
-	if (!child || !parent)
+	if (!child)
 		return;
 	copy_mappings(child, parent);
 	child->cgroup = parent->cgroup ? strdup(parent->cgroup) : NULL;
@@ -356,59 +400,79 @@ void processes_apply(struct processes *processes, const struct sideband_event *e
 	}
 }
 
-void processes_sweep(struct processes *processes, uint64_t now_mono_ns)
+static bool is_old(uint64_t exited_mono_ns, uint64_t now_mono_ns)
+{
+	return exited_mono_ns && now_mono_ns > exited_mono_ns &&
+	       now_mono_ns - exited_mono_ns >= FORGET_AFTER_NS;
+}
+
+static void sweep_processes(struct processes *processes, uint64_t now_mono_ns)
 {
 	size_t cursor = 0;
-	uint64_t key;
-	struct thread *thread;
-	while ((thread = map_next(&processes->threads, &cursor, &key)) != NULL) {
-		if (!thread->exited_mono_ns ||
-		    now_mono_ns - thread->exited_mono_ns < FORGET_AFTER_NS)
-			continue;
-		map_remove(&processes->threads, key);
-		free(thread);
-	}
-	cursor = 0;
+	uint64_t pid;
 	struct process *process;
-	while ((process = map_next(&processes->by_pid, &cursor, &key)) != NULL) {
-		if (!process->exited_mono_ns ||
-		    now_mono_ns - process->exited_mono_ns < FORGET_AFTER_NS)
+	while ((process = map_next(&processes->by_pid, &cursor, &pid)) != NULL) {
+		if (!is_old(process->exited_mono_ns, now_mono_ns))
 			continue;
 		struct proc_stat stat;
-		if (!proc_read_stat(&stat, process->pid)) {
+		bool is_there = !proc_read_stat(&stat, process->pid);
+		if (is_there && !(process->start_boot_ticks && is_other(process, &stat))) {
 			process->exited_mono_ns = now_mono_ns; /* a zombie leader: ask later */
 			continue;
 		}
-		map_remove(&processes->by_pid, key);
+		map_remove(&processes->by_pid, pid);
 		process_free(process);
 	}
 }
 
-/* The start time as /proc rounds it. */
-static bool is_same_start(uint64_t ticks, uint64_t start_boot_ns)
+void processes_sweep(struct processes *processes, uint64_t now_mono_ns)
 {
-	return ticks == start_boot_ns / NS_PER_TICK;
+	sweep_processes(processes, now_mono_ns);
+	size_t cursor = 0;
+	uint64_t tid;
+	struct thread *thread;
+	while ((thread = map_next(&processes->threads, &cursor, &tid)) != NULL) {
+		/* A thread that called execve(2) has another tid since, without an event. */
+		if (!is_old(thread->exited_mono_ns, now_mono_ns) &&
+		    map_get(&processes->by_pid, thread->pid))
+			continue;
+		map_remove(&processes->threads, tid);
+		free(thread);
+	}
+}
+
+/* As /proc rounds it. */
+static uint64_t ticks_of(uint64_t start_boot_ns)
+{
+	return start_boot_ns / NS_PER_TICK;
+}
+
+/* Had another process this pid before? */
+static bool is_reused(const struct process *process, uint64_t start_boot_ns)
+{
+	if (!start_boot_ns)
+		return false;
+	if (process->start_boot_ns)
+		return process->start_boot_ns != start_boot_ns;
+	return process->start_boot_ticks && process->start_boot_ticks != ticks_of(start_boot_ns);
 }
 
 struct process *processes_get(struct processes *processes, uint32_t pid, uint64_t start_boot_ns,
 			      const char *comm)
 {
 	struct process *process = map_get(&processes->by_pid, pid);
-	if (process && start_boot_ns && process->start_boot_ns &&
-	    process->start_boot_ns != start_boot_ns) {
-		process->exited_mono_ns = (uint64_t)clock_mono_ns(); /* it had this pid before */
-		process = NULL;
-	}
-	if (!process) {
+	if (!process || is_reused(process, start_boot_ns)) {
 		struct proc_stat stat;
 		if (!proc_read_stat(&stat, pid) &&
-		    (!start_boot_ns || is_same_start(stat.start_boot_ticks, start_boot_ns)))
+		    (!start_boot_ns || stat.start_boot_ticks == ticks_of(start_boot_ns)))
 			process = load_process(processes, pid, (uint64_t)clock_mono_ns());
 		else
 			process = add_process(processes, pid, comm);
 	}
-	if (process && !process->start_boot_ns)
+	if (process && start_boot_ns) {
 		process->start_boot_ns = start_boot_ns;
+		process->start_boot_ticks = ticks_of(start_boot_ns);
+	}
 	if (process && !process->comm[0])
 		set_comm(process->comm, comm);
 	return process;
@@ -424,6 +488,13 @@ struct thread *processes_thread(struct processes *processes, const struct proces
 	if (proc_read_thread_comm(process->pid, tid, comm))
 		set_comm(comm, process->comm);
 	return add_thread(processes, process->pid, tid, comm);
+}
+
+void process_note_cgroup(struct process *process, uint64_t cgroup_id)
+{
+	if (process->cgroup_id && process->cgroup_id != cgroup_id)
+		process->cgroup_is_read = false;
+	process->cgroup_id = cgroup_id;
 }
 
 const char *process_cgroup(struct process *process)

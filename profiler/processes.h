@@ -24,14 +24,17 @@ struct mapping {
 
 struct process {
 	uint32_t pid;
-	uint64_t start_boot_ns; /* 0: not known yet */
+	uint64_t start_boot_ns;    /* 0: not known yet */
+	uint64_t start_boot_ticks; /* the same as /proc rounds it */
 	char comm[COMM_BYTES];
 	char *cgroup;             /* path; NULL: unknown */
+	uint64_t cgroup_id;       /* as last told by process_note_cgroup(); 0: not yet */
 	bool cgroup_is_read;      /* from its own /proc entry, not taken over from the parent */
 	struct mapping *mappings; /* sorted, not overlapping */
 	size_t mapping_count, mapping_cap;
-	uint32_t map_epoch;      /* moves with every change of the mappings */
+	uint64_t map_epoch;      /* moves with every change; no two processes share one */
 	uint64_t exited_mono_ns; /* 0: lives */
+	uint64_t scan;           /* the last that saw it */
 };
 
 struct thread {
@@ -39,6 +42,7 @@ struct thread {
 	uint32_t pid;
 	char comm[COMM_BYTES];
 	uint64_t exited_mono_ns;
+	uint64_t scan;
 	uint64_t batch; /* scratch of the batch that is being filled */
 	uint32_t batch_index;
 };
@@ -50,7 +54,8 @@ int processes_new(struct processes **out, struct files *files, struct err *err);
 void processes_free(struct processes *processes); /* NULL is fine */
 AUTO_DEFINE(processes)
 
-/* Read all of /proc: at the start, and after the side-band lost records. */
+/* Read all of /proc: at the start, and after the side-band lost records. What is known and no
+ * longer there has exited. */
 void processes_scan(struct processes *processes, uint64_t now_mono_ns);
 /* Apply one event. file is the file of an MMAP (reference taken over), else NULL. */
 void processes_apply(struct processes *processes, const struct sideband_event *event,
@@ -65,6 +70,8 @@ struct process *processes_get(struct processes *processes, uint32_t pid, uint64_
 /* The thread, made up with its process's name when it is not known. NULL: no memory. */
 struct thread *processes_thread(struct processes *processes, const struct process *process,
 				uint32_t tid);
+/* The kernel saw the process in this cgroup: another one than before is looked up anew. */
+void process_note_cgroup(struct process *process, uint64_t cgroup_id);
 /* Path of the cgroup; "" unknown. Read on the first call after fork or execve(2); of a
  * process that is gone by then, its parent's. Borrowed. */
 const char *process_cgroup(struct process *process);

@@ -88,7 +88,6 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		return rc;
 	struct collector_options collecting = {
 		.sampler = profiler->sampler,
-		.ring_bytes = options->ring_bytes,
 		.rate_hz = options->rate_hz,
 		.emit = enqueue,
 		.warn = warn,

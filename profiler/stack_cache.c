@@ -5,11 +5,13 @@
 
 #include "base/map.h"
 
-/* Twice what the kernel side remembers: two generations of it. */
-enum { MAX_STACKS = 65536 };
+/* As many as the kernel side remembers (bpf/sampler.bpf.c: interned) make a generation; two of
+ * them are kept, and what may come in the round that ends the second. */
+enum { CROWD_STACKS = 32768, MAX_STACKS = 8 * CROWD_STACKS };
 
 struct stack_cache {
 	struct map by_hash;
+	size_t new_stacks; /* since the last sweep */
 };
 
 static void cached_stack_free(struct cached_stack *cached)
@@ -56,6 +58,7 @@ int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint
 		return -ENOMEM;
 	cached->pid = rec->sample.pid;
 	cached->start_boot_ns = rec->start_boot_ns;
+	cached->cgroup_id = rec->cgroup_id;
 	memcpy(cached->comm, rec->comm, sizeof(cached->comm));
 	cached->comm[sizeof(cached->comm) - 1] = 0;
 	cached->generation = generation;
@@ -66,6 +69,8 @@ int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint
 	int rc = map_put(&cache->by_hash, hash, cached);
 	if (rc)
 		cached_stack_free(cached);
+	else
+		cache->new_stacks++;
 	return rc;
 }
 
@@ -120,6 +125,7 @@ int cached_stack_locate(struct cached_stack *cached, const struct process *proce
 
 void stack_cache_sweep(struct stack_cache *cache, uint32_t generation)
 {
+	cache->new_stacks = 0;
 	size_t cursor = 0;
 	uint64_t hash;
 	struct cached_stack *cached;
@@ -129,6 +135,11 @@ void stack_cache_sweep(struct stack_cache *cache, uint32_t generation)
 		map_remove(&cache->by_hash, hash);
 		cached_stack_free(cached);
 	}
+}
+
+bool stack_cache_is_crowded(const struct stack_cache *cache)
+{
+	return cache->new_stacks >= CROWD_STACKS;
 }
 
 uint64_t stack_cache_count(const struct stack_cache *cache)

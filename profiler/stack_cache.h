@@ -6,6 +6,7 @@
  * record that names it was written in one of them. One thread.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/auto.h"
@@ -18,7 +19,8 @@ struct cached_stack {
 	uint64_t start_boot_ns;
 	char comm[ABI_COMM_BYTES];
 	uint32_t generation;
-	uint32_t map_epoch; /* of the process when `stack` was made */
+	uint64_t cgroup_id;
+	uint64_t map_epoch; /* of the process when `stack` was made */
 	uint64_t batch;     /* scratch of the batch that is being filled */
 	uint32_t batch_index;
 	struct raw_stack *stack; /* NULL: places not found yet */
@@ -42,4 +44,6 @@ struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t h
 int cached_stack_locate(struct cached_stack *cached, const struct process *process);
 /* Forget stacks last sent before generation. */
 void stack_cache_sweep(struct stack_cache *cache, uint32_t generation);
+/* Have so many stacks come since the last sweep that the next generation should begin now? */
+bool stack_cache_is_crowded(const struct stack_cache *cache);
 uint64_t stack_cache_count(const struct stack_cache *cache);
