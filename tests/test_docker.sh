@@ -8,7 +8,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 port=${HEARTH_DOCKER_PORT:-4140}
 work=$(mktemp -d -p /var/tmp hearth-docker-XXXXXX)
 base=build/docker/base.tar # kept, as it takes a minute
-trusted=/etc/ssl/certs/ca-certificates.crt # this machine's way to npm may have its own
+trusted=/etc/ssl/certs/ca-certificates.crt # what this machine trusts, npm shall trust, too
 name=hearth-test-$$
 
 cat >"$work/storage.conf" <<END
@@ -24,6 +24,7 @@ cat >"$work/containers.conf" <<END
 [engine]
 cgroup_manager = "cgroupfs"
 END
+echo "cafile=/run/trusted.crt" >"$work/npmrc"
 export CONTAINERS_STORAGE_CONF=$work/storage.conf
 export CONTAINERS_REGISTRIES_CONF=$work/registries.conf
 export CONTAINERS_CONF=$work/containers.conf
@@ -82,7 +83,7 @@ END
 make_base
 podman import "$base" docker.io/library/debian:bookworm-slim >/dev/null
 buildah bud --isolation chroot --network host --pull-never -t hearth \
-	-v "$trusted:/run/trusted.crt:ro" --env NODE_EXTRA_CA_CERTS=/run/trusted.crt . \
+	-v "$trusted:/run/trusted.crt:ro" -v "$work/npmrc:/root/.npmrc:ro" . \
 	>"$work/build.log" 2>&1 || { tail -40 "$work/build.log"; fail "the image does not build"; }
 echo "ok    the image builds"
 
