@@ -46,12 +46,24 @@ function foldRest(lines: readonly Line[], keep: number): readonly Line[] {
 	return [...named, { name: OTHER, totalUs: rest.reduce((sum, line) => sum + line.totalUs, 0), weightUs }];
 }
 
-/* The time a step stands for. The first and the last may be cut by the range or by now: there,
- * what was sampled is the measure, or the edge would always look idle. */
+/* Samples reach the store a second or two after they were taken, so the last steps before now
+ * are still being filled. */
+const SETTLE_US = 3e6;
+const SETTLE_SHARE = 0.1; /* of the range, at most */
+
+/* How much of a step lies in the range and is long enough ago to have been stored. */
+function expectedUs(s: Series, point: number): number {
+	const fromUs = s.startUs + point * s.stepUs;
+	const settledUs = s.untilUs - Math.min(SETTLE_US, (s.untilUs - s.fromUs) * SETTLE_SHARE);
+	return Math.max(0, Math.min(fromUs + s.stepUs, settledUs) - Math.max(fromUs, s.fromUs));
+}
+
+/* The time a step stands for. In a cut one, what was sampled is the measure, or the edges would
+ * always look idle. */
 function divisorUs(s: Series, point: number): number {
-	const isEdge = point === 0 || point === s.coveredUs.length - 1;
 	const covered = s.coveredUs[point]!;
-	return isEdge && covered < s.stepUs ? Math.max(covered, s.stepUs / 20) : s.stepUs;
+	const isCut = expectedUs(s, point) < s.stepUs;
+	return isCut && covered < s.stepUs ? Math.max(covered, s.stepUs / 20) : s.stepUs;
 }
 
 export function stackSeries(s: Series, keep = 8): Stack {
@@ -78,15 +90,13 @@ export function stackSeries(s: Series, keep = 8): Stack {
 	};
 }
 
-/* Where Hearth was not sampling the whole time, as joined stretches of steps. A cut first or
- * last step is no gap. */
+/* Where Hearth was not sampling the whole time, as joined stretches of steps. */
 export function findGaps(s: Series): readonly Stretch[] {
 	const gaps: { fromUs: number; untilUs: number }[] = [];
 	s.coveredUs.forEach((covered, i) => {
 		const fromUs = s.startUs + i * s.stepUs;
 		const untilUs = fromUs + s.stepUs;
-		const isCut = fromUs < s.fromUs || untilUs > s.untilUs || i === s.coveredUs.length - 1;
-		if (covered >= s.stepUs * GAP_SHARE || (isCut && covered > 0))
+		if (covered >= expectedUs(s, i) * GAP_SHARE)
 			return;
 		const last = gaps[gaps.length - 1];
 		if (last?.untilUs === fromUs)

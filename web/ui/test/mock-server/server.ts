@@ -9,7 +9,7 @@ import { type Condition, parseSelector } from "../../src/model/selector";
 import { parseTime } from "../../src/model/timerange";
 import { LABELS, TICK_NS, comms, coresOf, encodeFlameTable, labelOf, makeTree, seriesLines, topRows } from "./data";
 
-const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'";
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES: Readonly<Record<string, string>> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 
 export interface MockOptions {

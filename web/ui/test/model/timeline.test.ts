@@ -45,8 +45,15 @@ describe("findGaps", () => {
 		expect(findGaps(S)).toEqual([{ fromUs: 20e6, untilUs: 30e6 }]);
 		expect(findGaps({ ...S, coveredUs: [10e6, 5e6, 0, 2e6] })).toEqual([{ fromUs: 10e6, untilUs: 30e6 }]);
 		expect(findGaps({ ...S, fromUs: 4e6, coveredUs: [6e6, 10e6, 10e6, 2e6] })).toEqual([]);
-		expect(findGaps({ ...S, coveredUs: [0, 0, 0, 0] })).toEqual([{ fromUs: 0, untilUs: 40e6 }]);
+		expect(findGaps({ ...S, coveredUs: [0, 0, 0, 0] })).toEqual([{ fromUs: 0, untilUs: 30e6 }]);
+		expect(findGaps({ ...S, untilUs: 40e6, coveredUs: [0, 0, 0, 0] })).toEqual([{ fromUs: 0, untilUs: 40e6 }]);
 		expect(findGaps({ ...S, coveredUs: [10e6, 9.9e6, 10e6, 10e6] })).toEqual([]);
+	});
+	test("the last three seconds are still being filled: no gap, and no dip", () => {
+		const live = { ...S, untilUs: 41e6, coveredUs: [10e6, 10e6, 10e6, 8e6], lines: [line("a", 10e6, 10e6, 10e6, 8e6)] };
+		expect(findGaps(live)).toEqual([]);
+		expect(stackSeries(live).cores[0]).toEqual([1, 1, 1, 1]);
+		expect(findGaps({ ...live, untilUs: 60e6 })).toEqual([{ fromUs: 30e6, untilUs: 40e6 }]);
 	});
 });
 
