@@ -15,6 +15,6 @@ int perf_event_open_cpu(struct perf_event_attr *attr, uint32_t cpu, const char *
 			struct err *err);
 
 /* Has an enabled event died? It does so with its CPU, and stays dead when that comes back;
- * poll(2) and read(2) do not tell, but its time stands still. *enabled_ns keeps that time
- * between two looks, which must be a while (1 ms) apart; 0 before the first. */
+ * poll(2) and read(2) do not tell, but its time stands still from one look to the next, which
+ * must be a while (1 ms) apart. *enabled_ns keeps it in between; 0 before the first look. */
 bool perf_event_is_dead(int fd, uint64_t *enabled_ns);
