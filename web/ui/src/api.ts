@@ -24,7 +24,7 @@ export interface Status {
 	readonly rateHz: number;
 	readonly cpusSampled: number;
 	readonly cpusOnline: number;
-	readonly kernel: Ledger | null; /* null when the server only shows stored data */
+	readonly kernel: Ledger | null /* null when the server only shows stored data */;
 	readonly user: Ledger | null;
 	readonly sideband: Readonly<Record<string, number>>;
 	readonly stacks: Readonly<Record<string, number>>;
@@ -40,7 +40,10 @@ export interface Status {
 
 /* The server said no (its sentence), or could not be reached. */
 export class ApiError extends Error {
-	constructor(message: string, readonly status: number) {
+	constructor(
+		message: string,
+		readonly status: number,
+	) {
 		super(message);
 	}
 }
@@ -62,15 +65,13 @@ function num(from: Fields, key: string): number {
 
 function text(from: Fields, key: string): string {
 	const value = from[key];
-	if (typeof value !== "string")
-		throw new MalformedError(`"${key}" is not text`);
+	if (typeof value !== "string") throw new MalformedError(`"${key}" is not text`);
 	return value;
 }
 
 function list<T>(from: Fields, key: string, item: (value: unknown, i: number) => T): readonly T[] {
 	const value = from[key];
-	if (!Array.isArray(value))
-		throw new MalformedError(`"${key}" is not a list`);
+	if (!Array.isArray(value)) throw new MalformedError(`"${key}" is not a list`);
 	return value.map(item);
 }
 
@@ -95,14 +96,20 @@ export function decodeSeries(json: unknown): Series {
 	const f = fields(json, "series");
 	const points = num(f, "points");
 	const stepUs = num(f, "step_us");
-	if (stepUs <= 0)
-		throw new MalformedError('"step_us" is not positive');
+	if (stepUs <= 0) throw new MalformedError('"step_us" is not positive');
 	return {
-		fromUs: num(f, "from_us"), untilUs: num(f, "until_us"), startUs: num(f, "start_us"), stepUs,
+		fromUs: num(f, "from_us"),
+		untilUs: num(f, "until_us"),
+		startUs: num(f, "start_us"),
+		stepUs,
 		groupBy: typeof f["group_by"] === "string" ? f["group_by"] : "",
 		lines: list(f, "series", (value) => {
 			const line = fields(value, "a line of the series");
-			return { name: text(line, "name"), totalUs: num(line, "total_us"), weightUs: numbers(line, "weight_us", points) };
+			return {
+				name: text(line, "name"),
+				totalUs: num(line, "total_us"),
+				weightUs: numbers(line, "weight_us", points),
+			};
 		}),
 		coveredUs: numbers(f, "covered_us", points),
 		taken: numbers(f, "taken", points),
@@ -113,13 +120,19 @@ export function decodeSeries(json: unknown): Series {
 export function decodeTop(json: unknown): TopTable {
 	const f = fields(json, "top");
 	return {
-		totalUs: num(f, "total_us"), samples: num(f, "samples"), functions: num(f, "functions"),
+		totalUs: num(f, "total_us"),
+		samples: num(f, "samples"),
+		functions: num(f, "functions"),
 		rows: list(f, "rows", (value) => {
 			const row = fields(value, "a row of the table");
 			return {
-				name: text(row, "name"), mapping: text(row, "mapping"), kind: num(row, "kind"),
-				selfUs: num(row, "self_us"), totalUs: num(row, "total_us"),
-				selfSamples: num(row, "self_samples"), totalSamples: num(row, "total_samples"),
+				name: text(row, "name"),
+				mapping: text(row, "mapping"),
+				kind: num(row, "kind"),
+				selfUs: num(row, "self_us"),
+				totalUs: num(row, "total_us"),
+				selfSamples: num(row, "self_samples"),
+				totalSamples: num(row, "total_samples"),
 			};
 		}),
 	};
@@ -127,8 +140,7 @@ export function decodeTop(json: unknown): TopTable {
 
 export function decodeLabels(json: unknown): readonly string[] {
 	return list(fields(json, "labels"), "labels", (value) => {
-		if (typeof value !== "string")
-			throw new MalformedError("a label is not text");
+		if (typeof value !== "string") throw new MalformedError("a label is not text");
 		return value;
 	});
 }
@@ -141,11 +153,12 @@ export function decodeLabelValues(json: unknown): readonly LabelValue[] {
 }
 
 function decodeLedger(json: unknown): Ledger | null {
-	if (json === undefined || json === null)
-		return null;
+	if (json === undefined || json === null) return null;
 	const f = fields(json, "a ledger");
 	return {
-		taken: num(f, "taken"), stored: num(f, "stored"), pending: num(f, "pending"),
+		taken: num(f, "taken"),
+		stored: num(f, "stored"),
+		pending: num(f, "pending"),
 		dropped: counters(f["dropped"], "dropped"),
 	};
 }
@@ -156,12 +169,24 @@ export function decodeStatus(json: unknown): Status {
 	const store = fields(f["store"] ?? {}, "store");
 	const count = (key: string): number => (f[key] === undefined ? 0 : num(f, key));
 	return {
-		version: text(f, "version"), host: text(f, "host"), startUs: count("start_us"), nowUs: num(f, "now_us"),
-		sampling: f["sampling"] === true, rateHz: count("rate_hz"), cpusSampled: count("cpus_sampled"),
-		cpusOnline: count("cpus_online"), kernel: decodeLedger(ledger["kernel"]), user: decodeLedger(ledger["user"]),
-		sideband: counters(f["sideband"], "sideband"), stacks: counters(f["stacks"], "stacks"),
-		lateTicks: count("late_ticks"), processes: count("processes"), threads: count("threads"), executables: count("executables"),
-		cost: counters(f["cost"], "cost"), store: counters(store, "store"),
+		version: text(f, "version"),
+		host: text(f, "host"),
+		startUs: count("start_us"),
+		nowUs: num(f, "now_us"),
+		sampling: f["sampling"] === true,
+		rateHz: count("rate_hz"),
+		cpusSampled: count("cpus_sampled"),
+		cpusOnline: count("cpus_online"),
+		kernel: decodeLedger(ledger["kernel"]),
+		user: decodeLedger(ledger["user"]),
+		sideband: counters(f["sideband"], "sideband"),
+		stacks: counters(f["stacks"], "stacks"),
+		lateTicks: count("late_ticks"),
+		processes: count("processes"),
+		threads: count("threads"),
+		executables: count("executables"),
+		cost: counters(f["cost"], "cost"),
+		store: counters(store, "store"),
 		directory: typeof store["directory"] === "string" ? store["directory"] : "",
 		notices: f["notices"] === undefined ? [] : list(f, "notices", (value) => String(value)),
 	};
@@ -175,7 +200,12 @@ function address(path: string, params: Readonly<Record<string, string>>): string
 	return new URL(`${path}?${query}`, document.baseURI).href;
 }
 
-const select = (s: Selection): Record<string, string> => ({ type: s.type, query: s.query, from: s.from, until: s.until });
+const select = (s: Selection): Record<string, string> => ({
+	type: s.type,
+	query: s.query,
+	from: s.from,
+	until: s.until,
+});
 
 async function refusal(response: Response): Promise<ApiError> {
 	const fallback = `The server answered ${response.status}.`;
@@ -190,30 +220,40 @@ async function refusal(response: Response): Promise<ApiError> {
 async function ask(url: string, signal: AbortSignal): Promise<Response> {
 	let response: Response;
 	try {
-		response = await fetch(url, { signal, headers: { accept: "application/json, application/octet-stream" } });
+		response = await fetch(url, {
+			signal,
+			headers: { accept: "application/json, application/octet-stream" },
+		});
 	} catch (error) {
-		if (signal.aborted)
-			throw error;
+		if (signal.aborted) throw error;
 		throw new ApiError("The server cannot be reached.", 0);
 	}
-	if (!response.ok)
-		throw await refusal(response);
+	if (!response.ok) throw await refusal(response);
 	return response;
 }
 
-async function askJson<T>(path: string, params: Record<string, string>, decode: (json: unknown) => T, signal: AbortSignal): Promise<T> {
+async function askJson<T>(
+	path: string,
+	params: Record<string, string>,
+	decode: (json: unknown) => T,
+	signal: AbortSignal,
+): Promise<T> {
 	const response = await ask(address(`api/v1/${path}`, params), signal);
 	try {
 		return decode(await response.json());
 	} catch (error) {
-		if (signal.aborted)
-			throw error;
+		if (signal.aborted) throw error;
 		const why = error instanceof Error ? error.message : String(error);
 		throw new ApiError(`The server's answer to /${path} makes no sense: ${why}.`, response.status);
 	}
 }
 
-export async function fetchFlame(s: Selection, focus: string, byComm: boolean, signal: AbortSignal): Promise<CallTree> {
+export async function fetchFlame(
+	s: Selection,
+	focus: string,
+	byComm: boolean,
+	signal: AbortSignal,
+): Promise<CallTree> {
 	const params = { ...select(s), focus, by: byComm ? "comm" : "", format: "table" };
 	const response = await ask(address("api/v1/flame", params), signal);
 	return decodeFlameTable(await response.arrayBuffer());
@@ -231,7 +271,12 @@ export function fetchLabels(s: Selection, signal: AbortSignal): Promise<readonly
 	return askJson("labels", select(s), decodeLabels, signal);
 }
 
-export function fetchLabelValues(s: Selection, label: string, limit: number, signal: AbortSignal): Promise<readonly LabelValue[]> {
+export function fetchLabelValues(
+	s: Selection,
+	label: string,
+	limit: number,
+	signal: AbortSignal,
+): Promise<readonly LabelValue[]> {
 	return askJson("label-values", { ...select(s), label, limit: String(limit) }, decodeLabelValues, signal);
 }
 

@@ -4,5 +4,4 @@ import "./style.css";
 import { App } from "./view/app";
 
 const root = document.getElementById("app");
-if (root)
-	render(<App />, root);
+if (root) render(<App />, root);

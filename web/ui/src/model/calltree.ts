@@ -32,9 +32,9 @@ export interface CallTree {
 	readonly nodeSamples: Uint32Array;
 	readonly kind: Uint8Array;
 	/* Derived. */
-	readonly end: Uint32Array; /* one past the last node of the subtree */
+	readonly end: Uint32Array /* one past the last node of the subtree */;
 	readonly depth: Uint16Array;
-	readonly startNs: Float64Array; /* left edge: siblings side by side from the parent's */
+	readonly startNs: Float64Array /* left edge: siblings side by side from the parent's */;
 }
 
 export class MalformedError extends Error {}
@@ -50,7 +50,9 @@ class Columns {
 	private take(size: number): number {
 		const at = this.offset;
 		if (at + size > this.bytes.byteLength)
-			throw new MalformedError(`flame table ends early: ${this.bytes.byteLength} bytes, at least ${at + size} needed`);
+			throw new MalformedError(
+				`flame table ends early: ${this.bytes.byteLength} bytes, at least ${at + size} needed`,
+			);
 		this.offset = (at + size + 7) & ~7;
 		return at;
 	}
@@ -105,8 +107,7 @@ function placeNodes({ count, parent, nodeNs }: Raw, depth: Uint16Array, startNs:
 		const level = depth[up]! + 1;
 		if (level > depth[i - 1]! + 1 || path[level - 1] !== up)
 			throw new MalformedError(`flame table: node ${i} is out of depth-first order`);
-		if (level > MAX_DEPTH)
-			throw new MalformedError(`flame table: deeper than ${MAX_DEPTH}`);
+		if (level > MAX_DEPTH) throw new MalformedError(`flame table: deeper than ${MAX_DEPTH}`);
 		depth[i] = level;
 		path[level] = i;
 		maxDepth = Math.max(maxDepth, level);
@@ -125,10 +126,8 @@ export function deriveCallTree(raw: Raw): CallTree {
 	const depth = new Uint16Array(count);
 	const startNs = new Float64Array(count);
 	for (let i = count - 1; i >= 0; i--) {
-		if (end[i]! === 0)
-			end[i] = i + 1;
-		if (i > 0 && end[parent[i]!]! < end[i]!)
-			end[parent[i]!] = end[i]!;
+		if (end[i]! === 0) end[i] = i + 1;
+		if (i > 0 && end[parent[i]!]! < end[i]!) end[parent[i]!] = end[i]!;
 	}
 	const maxDepth = placeNodes(raw, depth, startNs);
 	return { ...raw, maxDepth, end, depth, startNs };
@@ -160,8 +159,20 @@ export function decodeFlameTable(bytes: ArrayBuffer): CallTree {
 	const kind = columns.u8(count);
 	const names = decodeNames(offsets, columns.u8(nameBytes));
 	return deriveCallTree({
-		count, totalNs, samples, fromUs, untilUs, maxDepth, names, selfNs, nodeNs, parent,
-		name, mapping, nodeSamples, kind,
+		count,
+		totalNs,
+		samples,
+		fromUs,
+		untilUs,
+		maxDepth,
+		names,
+		selfNs,
+		nodeNs,
+		parent,
+		name,
+		mapping,
+		nodeSamples,
+		kind,
 	});
 }
 
@@ -176,22 +187,19 @@ export function mappingOf(tree: CallTree, node: number): string {
 /* From the root down to the node, both included. */
 export function pathOf(tree: CallTree, node: number): number[] {
 	const path = [node];
-	for (let i = node; i > 0; i = tree.parent[i]!)
-		path.unshift(tree.parent[i]!);
+	for (let i = node; i > 0; i = tree.parent[i]!) path.unshift(tree.parent[i]!);
 	return path;
 }
 
 export function childrenOf(tree: CallTree, node: number): number[] {
 	const children: number[] = [];
-	for (let i = node + 1; i < tree.end[node]!; i = tree.end[i]!)
-		children.push(i);
+	for (let i = node + 1; i < tree.end[node]!; i = tree.end[i]!) children.push(i);
 	return children;
 }
 
 /* The next (step 1) or previous (step -1) child of the same parent, or the node itself. */
 export function siblingOf(tree: CallTree, node: number, step: 1 | -1): number {
-	if (node === 0)
-		return 0;
+	if (node === 0) return 0;
 	const siblings = childrenOf(tree, tree.parent[node]!);
 	return siblings[siblings.indexOf(node) + step] ?? node;
 }
@@ -199,7 +207,6 @@ export function siblingOf(tree: CallTree, node: number, step: 1 | -1): number {
 export function heaviestChildOf(tree: CallTree, node: number): number {
 	let best = node;
 	for (let i = node + 1; i < tree.end[node]!; i = tree.end[i]!)
-		if (best === node || tree.nodeNs[i]! > tree.nodeNs[best]!)
-			best = i;
+		if (best === node || tree.nodeNs[i]! > tree.nodeNs[best]!) best = i;
 	return best;
 }

@@ -8,21 +8,21 @@
 import type { CallTree } from "./calltree";
 
 export interface Window {
-	readonly x0: number; /* ns from the left edge of the root */
+	readonly x0: number /* ns from the left edge of the root */;
 	readonly x1: number;
 }
 
 export interface Viewport extends Window {
 	readonly widthPx: number;
-	readonly row0: number; /* depth of the first row seen */
-	readonly row1: number; /* one past the last */
-	readonly minPx: number; /* thinner boxes are merged */
+	readonly row0: number /* depth of the first row seen */;
+	readonly row1: number /* one past the last */;
+	readonly minPx: number /* thinner boxes are merged */;
 }
 
 /* Columns of `count` boxes, clipped to the viewport. */
 export interface Boxes {
 	readonly count: number;
-	readonly node: Int32Array; /* -1: several thin nodes */
+	readonly node: Int32Array /* -1: several thin nodes */;
 	readonly row: Uint16Array;
 	readonly leftPx: Float32Array;
 	readonly widthPx: Float32Array;
@@ -39,8 +39,7 @@ class BoxList {
 	widthPx = new Float32Array(this.room);
 
 	push(node: number, row: number, leftPx: number, widthPx: number): void {
-		if (this.count === this.room)
-			this.grow();
+		if (this.count === this.room) this.grow();
 		this.node[this.count] = node;
 		this.row[this.count] = row;
 		this.leftPx[this.count] = leftPx;
@@ -61,7 +60,11 @@ class BoxList {
 class ThinRuns {
 	private readonly left: Float64Array;
 	private readonly right: Float64Array;
-	constructor(rows: number, private readonly out: BoxList, private readonly row0: number) {
+	constructor(
+		rows: number,
+		private readonly out: BoxList,
+		private readonly row0: number,
+	) {
 		this.left = new Float64Array(rows).fill(-1);
 		this.right = new Float64Array(rows);
 	}
@@ -78,13 +81,11 @@ class ThinRuns {
 	flush(row: number): void {
 		const i = row - this.row0;
 		const widthPx = this.right[i]! - this.left[i]!;
-		if (this.left[i]! >= 0 && widthPx >= 0.25)
-			this.out.push(MERGED, row, this.left[i]!, widthPx);
+		if (this.left[i]! >= 0 && widthPx >= 0.25) this.out.push(MERGED, row, this.left[i]!, widthPx);
 		this.left[i] = -1;
 	}
 	flushAll(): void {
-		for (let i = 0; i < this.left.length; i++)
-			this.flush(i + this.row0);
+		for (let i = 0; i < this.left.length; i++) this.flush(i + this.row0);
 	}
 }
 
@@ -105,10 +106,8 @@ export function layoutFlame(tree: CallTree, view: Viewport): Boxes {
 		const rightPx = Math.min(view.widthPx, (start + width - view.x0) * pxPerNs);
 		const isThin = width * pxPerNs < view.minPx;
 		if (row >= view.row0) {
-			if (isThin)
-				thin.add(row, leftPx, rightPx);
-			else
-				out.push(i, row, leftPx, rightPx - leftPx);
+			if (isThin) thin.add(row, leftPx, rightPx);
+			else out.push(i, row, leftPx, rightPx - leftPx);
 		}
 		i = isThin ? tree.end[i]! : i + 1;
 	}
@@ -118,15 +117,13 @@ export function layoutFlame(tree: CallTree, view: Viewport): Boxes {
 
 /* The node drawn at (ns, row), however thin, or null. */
 export function nodeAt(tree: CallTree, ns: number, row: number): number | null {
-	if (ns < 0 || ns >= tree.nodeNs[0]! || row < 0)
-		return null;
+	if (ns < 0 || ns >= tree.nodeNs[0]! || row < 0) return null;
 	let node = 0;
 	while (tree.depth[node]! < row) {
 		let child = node + 1;
 		while (child < tree.end[node]! && tree.startNs[child]! + tree.nodeNs[child]! <= ns)
 			child = tree.end[child]!;
-		if (child >= tree.end[node]! || tree.startNs[child]! > ns)
-			return null;
+		if (child >= tree.end[node]! || tree.startNs[child]! > ns) return null;
 		node = child;
 	}
 	return node;

@@ -3,32 +3,30 @@
  */
 
 function digits(value: number): string {
-	if (value >= 100)
-		return value.toFixed(0);
+	if (value >= 100) return value.toFixed(0);
 	return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
 /* A weight. Up to "59.9 s" in decimals, above in "1 min 05 s". */
 export function formatNs(ns: number): string {
-	if (ns === 0)
-		return "0 s";
-	if (ns < 1e3)
-		return `${digits(ns)} ns`;
-	if (ns < 1e6)
-		return `${digits(ns / 1e3)} µs`;
-	if (ns < 1e9)
-		return `${digits(ns / 1e6)} ms`;
-	if (ns < 60e9)
-		return `${digits(ns / 1e9)} s`;
+	if (ns === 0) return "0 s";
+	if (ns < 1e3) return `${digits(ns)} ns`;
+	if (ns < 1e6) return `${digits(ns / 1e3)} µs`;
+	if (ns < 1e9) return `${digits(ns / 1e6)} ms`;
+	if (ns < 60e9) return `${digits(ns / 1e9)} s`;
 	return formatSeconds(Math.round(ns / 1e9));
 }
 
 /* Whole seconds as the two largest units: "1 h 04 min". */
 export function formatSeconds(seconds: number): string {
-	const units: readonly (readonly [number, string])[] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+	const units: readonly (readonly [number, string])[] = [
+		[86400, "d"],
+		[3600, "h"],
+		[60, "min"],
+		[1, "s"],
+	];
 	const at = units.findIndex(([size]) => seconds >= size);
-	if (at < 0)
-		return "0 s";
+	if (at < 0) return "0 s";
 	const [size, unit] = units[at]!;
 	const big = Math.floor(seconds / size);
 	const next = units[at + 1];
@@ -37,13 +35,10 @@ export function formatSeconds(seconds: number): string {
 }
 
 export function formatShare(part: number, whole: number): string {
-	if (!(whole > 0))
-		return "0 %";
+	if (!(whole > 0)) return "0 %";
 	const percent = (100 * part) / whole;
-	if (percent === 0)
-		return "0 %";
-	if (percent < 0.01)
-		return "<0.01 %";
+	if (percent === 0) return "0 %";
+	if (percent < 0.01) return "<0.01 %";
 	return percent >= 99.95 ? `${percent.toFixed(0)} %` : `${percent.toFixed(percent < 10 ? 2 : 1)} %`;
 }
 

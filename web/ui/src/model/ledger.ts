@@ -19,7 +19,8 @@ export interface Loss {
 
 const HELP: Readonly<Record<string, string>> = {
 	no_scratch: "No scratch memory on that CPU. Happens while CPUs come online; should stop by itself.",
-	ring_full: "The ring buffer was full: Hearth did not get to run in time. A larger ring or a lower rate helps.",
+	ring_full:
+		"The ring buffer was full: Hearth did not get to run in time. A larger ring or a lower rate helps.",
 	bad_record: "A record was not in the expected form. Please report this: it is a bug.",
 	unknown_stack: "The record that held the stack itself was lost. Heals when the stack is seen again.",
 	queue_full: "Naming fell behind by more than its queue holds. Usual just after start on a busy machine.",
@@ -40,8 +41,8 @@ export function lossesOf(ledgers: readonly Ledger[]): readonly Loss[] {
 	const sums = new Map<string, number>();
 	for (const ledger of ledgers)
 		for (const [reason, count] of Object.entries(ledger.dropped))
-			if (count > 0)
-				sums.set(reason, (sums.get(reason) ?? 0) + count);
-	return [...sums].map(([reason, count]) => ({ reason, count, help: HELP[reason] ?? "" }))
+			if (count > 0) sums.set(reason, (sums.get(reason) ?? 0) + count);
+	return [...sums]
+		.map(([reason, count]) => ({ reason, count, help: HELP[reason] ?? "" }))
 		.sort((a, b) => b.count - a.count || (a.reason < b.reason ? -1 : 1));
 }

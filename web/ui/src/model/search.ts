@@ -10,8 +10,7 @@ export type ParsedSearch =
 
 /* "text" matches without regard to case; "/re/" and "/re/i" are JavaScript's. */
 export function parseSearch(text: string): ParsedSearch {
-	if (text === "")
-		return { ok: true, matches: null };
+	if (text === "") return { ok: true, matches: null };
 	const re = /^\/(.+)\/([i]?)$/.exec(text);
 	if (!re) {
 		const needle = text.toLowerCase();
@@ -26,18 +25,16 @@ export function parseSearch(text: string): ParsedSearch {
 }
 
 export interface Matches {
-	readonly byName: Uint8Array; /* 1 for each name that matches; indexed as tree.names */
-	readonly frames: number; /* nodes that match */
+	readonly byName: Uint8Array /* 1 for each name that matches; indexed as tree.names */;
+	readonly frames: number /* nodes that match */;
 }
 
 /* The root matches nothing: it is no function. */
 export function findMatches(tree: CallTree, matches: Matcher): Matches {
 	const byName = new Uint8Array(tree.names.length);
-	for (let i = 0; i < byName.length; i++)
-		byName[i] = matches(tree.names[i]!) ? 1 : 0;
+	for (let i = 0; i < byName.length; i++) byName[i] = matches(tree.names[i]!) ? 1 : 0;
 	let frames = 0;
-	for (let i = 1; i < tree.count; i++)
-		frames += byName[tree.name[i]!]!;
+	for (let i = 1; i < tree.count; i++) frames += byName[tree.name[i]!]!;
 	return { byName, frames };
 }
 

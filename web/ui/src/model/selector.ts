@@ -24,7 +24,10 @@ const SPACE = /\s*/y;
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\", '"': '"', n: "\n" };
 
 class Fault extends Error {
-	constructor(readonly at: number, message: string) {
+	constructor(
+		readonly at: number,
+		message: string,
+	) {
 		super(message);
 	}
 }
@@ -36,15 +39,13 @@ class Scanner {
 	take(pattern: RegExp): string | null {
 		pattern.lastIndex = this.at;
 		const found = pattern.exec(this.text);
-		if (!found)
-			return null;
+		if (!found) return null;
 		this.at = pattern.lastIndex;
 		return found[0];
 	}
 	skip(token: string): boolean {
 		this.take(SPACE);
-		if (!this.text.startsWith(token, this.at))
-			return false;
+		if (!this.text.startsWith(token, this.at)) return false;
 		this.at += token.length;
 		return true;
 	}
@@ -54,26 +55,25 @@ class Scanner {
 	}
 	fail(expected: string): never {
 		const found = this.text[this.at];
-		throw new Fault(this.at, `expected ${expected}, found ${found === undefined ? "the end" : JSON.stringify(found)}`);
+		throw new Fault(
+			this.at,
+			`expected ${expected}, found ${found === undefined ? "the end" : JSON.stringify(found)}`,
+		);
 	}
 	quoted(): string {
-		if (!this.skip('"'))
-			this.fail('a value in double quotes');
+		if (!this.skip('"')) this.fail("a value in double quotes");
 		let value = "";
 		for (;;) {
 			const c = this.text[this.at];
-			if (c === undefined)
-				this.fail("a closing quote");
+			if (c === undefined) this.fail("a closing quote");
 			this.at++;
-			if (c === '"')
-				return value;
+			if (c === '"') return value;
 			value += c === "\\" ? this.escape() : c;
 		}
 	}
 	private escape(): string {
 		const plain = ESCAPES[this.text[this.at] ?? ""];
-		if (plain === undefined)
-			this.fail('\\\\, \\" or \\n');
+		if (plain === undefined) this.fail('\\\\, \\" or \\n');
 		this.at++;
 		return plain;
 	}
@@ -90,19 +90,15 @@ function parseCondition(scanner: Scanner): Condition {
 function parseAll(text: string): Condition[] {
 	const scanner = new Scanner(text);
 	const conditions: Condition[] = [];
-	if (scanner.done())
-		return conditions;
-	if (!scanner.skip("{"))
-		scanner.fail("{");
+	if (scanner.done()) return conditions;
+	if (!scanner.skip("{")) scanner.fail("{");
 	while (!scanner.skip("}")) {
-		if (conditions.length > 0 && !scanner.skip(","))
-			scanner.fail(", or }");
+		if (conditions.length > 0 && !scanner.skip(",")) scanner.fail(", or }");
 		if (conditions.length > 0 && scanner.skip("}"))
 			break; /* a comma after the last one, as Prometheus allows */
 		conditions.push(parseCondition(scanner));
 	}
-	if (!scanner.done())
-		scanner.fail("nothing after }");
+	if (!scanner.done()) scanner.fail("nothing after }");
 	return conditions;
 }
 
@@ -110,8 +106,7 @@ export function parseSelector(text: string): ParsedSelector {
 	try {
 		return { ok: true, conditions: parseAll(text) };
 	} catch (error) {
-		if (error instanceof Fault)
-			return { ok: false, at: error.at, message: error.message };
+		if (error instanceof Fault) return { ok: false, at: error.at, message: error.message };
 		throw error;
 	}
 }
@@ -131,8 +126,9 @@ export function selectorText(conditions: readonly Condition[]): string {
 
 /* Adds the condition; one on the same label and value, or a contradicting `=`, is replaced. */
 export function withCondition(conditions: readonly Condition[], add: Condition): readonly Condition[] {
-	const kept = conditions.filter((c) =>
-		c.label !== add.label || (c.value !== add.value && !(c.op === "=" && add.op === "=")));
+	const kept = conditions.filter(
+		(c) => c.label !== add.label || (c.value !== add.value && !(c.op === "=" && add.op === "=")),
+	);
 	return [...kept, add];
 }
 

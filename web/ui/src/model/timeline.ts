@@ -14,18 +14,18 @@ export interface Series {
 	readonly startUs: number;
 	readonly stepUs: number;
 	readonly groupBy: string;
-	readonly lines: readonly Line[]; /* heaviest first */
+	readonly lines: readonly Line[] /* heaviest first */;
 	readonly coveredUs: readonly number[];
 	readonly taken: readonly number[];
 	readonly dropped: readonly number[];
 }
 
 export interface Stack {
-	readonly seconds: readonly number[]; /* points + 1 edges of steps */
-	readonly names: readonly string[]; /* from the bottom */
+	readonly seconds: readonly number[] /* points + 1 edges of steps */;
+	readonly names: readonly string[] /* from the bottom */;
 	readonly totalsUs: readonly number[];
-	readonly cores: readonly (readonly (number | null)[])[]; /* by line, by point; null: not sampled */
-	readonly tops: readonly (readonly (number | null)[])[]; /* sums up to and with the line, points + 1 */
+	readonly cores: readonly (readonly (number | null)[])[] /* by line, by point; null: not sampled */;
+	readonly tops: readonly (readonly (number | null)[])[] /* sums up to and with the line, points + 1 */;
 	readonly highest: number;
 }
 
@@ -40,9 +40,10 @@ const GAP_SHARE = 0.95; /* less coverage than this is a gap */
 function foldRest(lines: readonly Line[], keep: number): readonly Line[] {
 	const named = lines.filter((line) => line.name !== OTHER).slice(0, keep);
 	const rest = lines.filter((line) => !named.includes(line));
-	if (rest.length === 0)
-		return named;
-	const weightUs = rest[0]!.weightUs.map((_, i) => rest.reduce((sum, line) => sum + (line.weightUs[i] ?? 0), 0));
+	if (rest.length === 0) return named;
+	const weightUs = rest[0]!.weightUs.map((_, i) =>
+		rest.reduce((sum, line) => sum + (line.weightUs[i] ?? 0), 0),
+	);
 	return [...named, { name: OTHER, totalUs: rest.reduce((sum, line) => sum + line.totalUs, 0), weightUs }];
 }
 
@@ -81,11 +82,17 @@ export function stackSeries(s: Series, keep = 8): Stack {
 		}
 		cores.push(row);
 		/* A step's level is drawn up to the next point, so a gap begins with the level before it. */
-		const top = row.map((value, i) => (value !== null ? running[i]! : row[i - 1] != null ? running[i - 1]! : null));
+		const top = row.map((value, i) =>
+			value !== null ? running[i]! : row[i - 1] != null ? running[i - 1]! : null,
+		);
 		tops.push([...top, top[points - 1] ?? null]);
 	}
 	return {
-		seconds, cores, tops, names: lines.map((l) => l.name), totalsUs: lines.map((l) => l.totalUs),
+		seconds,
+		cores,
+		tops,
+		names: lines.map((l) => l.name),
+		totalsUs: lines.map((l) => l.totalUs),
 		highest: Math.max(0, ...running),
 	};
 }
@@ -96,13 +103,10 @@ export function findGaps(s: Series): readonly Stretch[] {
 	s.coveredUs.forEach((covered, i) => {
 		const fromUs = s.startUs + i * s.stepUs;
 		const untilUs = fromUs + s.stepUs;
-		if (covered >= expectedUs(s, i) * GAP_SHARE)
-			return;
+		if (covered >= expectedUs(s, i) * GAP_SHARE) return;
 		const last = gaps[gaps.length - 1];
-		if (last?.untilUs === fromUs)
-			last.untilUs = untilUs;
-		else
-			gaps.push({ fromUs, untilUs });
+		if (last?.untilUs === fromUs) last.untilUs = untilUs;
+		else gaps.push({ fromUs, untilUs });
 	});
 	return gaps;
 }

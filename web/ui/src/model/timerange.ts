@@ -31,15 +31,11 @@ export const MIN_SPAN_US = 1e6;
 
 /* Unix µs, or null when the text is no time. */
 export function parseTime(text: string, nowUs: number): number | null {
-	if (text === "now")
-		return nowUs;
+	if (text === "now") return nowUs;
 	const ago = /^now-(\d{1,9})([smhd])$/.exec(text);
-	if (ago)
-		return nowUs - Number(ago[1]) * UNIT_US[ago[2]!]!;
-	if (/^\d{1,12}(\.\d+)?$/.test(text))
-		return Math.round(Number(text) * 1e6);
-	if (!RFC3339.test(text))
-		return null;
+	if (ago) return nowUs - Number(ago[1]) * UNIT_US[ago[2]!]!;
+	if (/^\d{1,12}(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1e6);
+	if (!RFC3339.test(text)) return null;
 	const ms = Date.parse(text);
 	return Number.isNaN(ms) ? null : ms * 1000;
 }
@@ -49,8 +45,7 @@ export function parseTime(text: string, nowUs: number): number | null {
 export function normalizeTime(text: string): string | null {
 	const trimmed = text.trim();
 	const local = LOCAL.exec(trimmed);
-	if (!local)
-		return parseTime(trimmed, 0) === null ? null : trimmed;
+	if (!local) return parseTime(trimmed, 0) === null ? null : trimmed;
 	const [y, mo, d, h, mi, s] = local.slice(1).map((part) => Number(part ?? 0));
 	const date = new Date(y!, mo! - 1, d!, h!, mi!, s!);
 	const same = date.getMonth() === mo! - 1 && date.getDate() === d! && date.getHours() <= 23 && h! <= 23;
@@ -79,9 +74,11 @@ export function absoluteRange(r: Resolved): TimeRange {
 /* "now-15m" and the like for the last `us`. */
 export function liveRange(us: number): TimeRange {
 	const seconds = Math.max(1, Math.round(us / 1e6));
-	for (const [unit, size] of [["h", 3600], ["m", 60]] as const)
-		if (seconds % size === 0)
-			return { from: `now-${seconds / size}${unit}`, until: "now" };
+	for (const [unit, size] of [
+		["h", 3600],
+		["m", 60],
+	] as const)
+		if (seconds % size === 0) return { from: `now-${seconds / size}${unit}`, until: "now" };
 	return { from: `now-${seconds}s`, until: "now" };
 }
 
@@ -91,24 +88,21 @@ const NEAR_NOW = 0.1; /* of the span: who steps this close to now means now */
 export function shiftRange(r: Resolved, direction: 1 | -1, nowUs: number): TimeRange {
 	const span = r.untilUs - r.fromUs;
 	const untilUs = r.untilUs + (direction * span) / 2;
-	if (untilUs >= nowUs - span * NEAR_NOW)
-		return liveRange(span);
+	if (untilUs >= nowUs - span * NEAR_NOW) return liveRange(span);
 	return absoluteRange({ fromUs: untilUs - span, untilUs });
 }
 
 /* Twice the span around the same middle; live ranges stay live. */
 export function widenRange(range: TimeRange, r: Resolved, nowUs: number): TimeRange {
 	const span = r.untilUs - r.fromUs;
-	if (isLive(range) || r.untilUs + span / 2 >= nowUs)
-		return liveRange(span * 2);
+	if (isLive(range) || r.untilUs + span / 2 >= nowUs) return liveRange(span * 2);
 	return absoluteRange({ fromUs: r.fromUs - span / 2, untilUs: r.untilUs + span / 2 });
 }
 
 /* Half the span around the same middle. */
 export function narrowRange(range: TimeRange, r: Resolved): TimeRange {
 	const span = Math.max(MIN_SPAN_US, (r.untilUs - r.fromUs) / 2);
-	if (isLive(range))
-		return liveRange(span);
+	if (isLive(range)) return liveRange(span);
 	const middle = (r.fromUs + r.untilUs) / 2;
 	return absoluteRange({ fromUs: middle - span / 2, untilUs: middle + span / 2 });
 }

@@ -18,7 +18,7 @@ export interface TopRow {
 export interface TopTable {
 	readonly totalUs: number;
 	readonly samples: number;
-	readonly functions: number; /* all there are; rows may be fewer */
+	readonly functions: number /* all there are; rows may be fewer */;
 	readonly rows: readonly TopRow[];
 }
 
@@ -33,8 +33,7 @@ function compareText(a: string, b: string): number {
 }
 
 function compareBy(key: SortKey): (a: TopRow, b: TopRow) => number {
-	if (key === "name" || key === "mapping")
-		return (a, b) => compareText(a[key], b[key]);
+	if (key === "name" || key === "mapping") return (a, b) => compareText(a[key], b[key]);
 	const value = NUMBERS[key];
 	return (a, b) => value(a) - value(b);
 }
@@ -51,7 +50,12 @@ export function filterRows(rows: readonly TopRow[], matches: Matcher | null): re
 }
 
 /* Rows [first, last) that a scrolled list shows, with a few to spare on both sides. */
-export function visibleRows(count: number, scrollPx: number, heightPx: number, rowPx: number): { readonly first: number; readonly last: number } {
+export function visibleRows(
+	count: number,
+	scrollPx: number,
+	heightPx: number,
+	rowPx: number,
+): { readonly first: number; readonly last: number } {
 	const spare = 8;
 	const first = Math.max(0, Math.floor(scrollPx / rowPx) - spare);
 	return { first, last: Math.min(count, Math.ceil((scrollPx + heightPx) / rowPx) + spare) };

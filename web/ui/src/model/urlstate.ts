@@ -21,20 +21,32 @@ export interface UrlState {
 	readonly groupBy: string;
 	readonly tab: Tab;
 	readonly byComm: boolean;
-	readonly focus: string; /* only stacks with this function; "" is all */
-	readonly zoom: string; /* nodepath */
-	readonly span: Span; /* part of the zoomed node */
+	readonly focus: string /* only stacks with this function; "" is all */;
+	readonly zoom: string /* nodepath */;
+	readonly span: Span /* part of the zoomed node */;
 	readonly search: string;
 	readonly layout: Layout;
 	readonly sort: SortKey;
 	readonly ascending: boolean;
-	readonly filter: string; /* of the table */
+	readonly filter: string /* of the table */;
 }
 
 export const DEFAULT_STATE: UrlState = {
-	type: "cpu", query: "{}", from: DEFAULT_RANGE.from, until: DEFAULT_RANGE.until, groupBy: "comm",
-	tab: "flame", byComm: false, focus: "", zoom: "", span: WHOLE, search: "", layout: "icicle",
-	sort: "self", ascending: false, filter: "",
+	type: "cpu",
+	query: "{}",
+	from: DEFAULT_RANGE.from,
+	until: DEFAULT_RANGE.until,
+	groupBy: "comm",
+	tab: "flame",
+	byComm: false,
+	focus: "",
+	zoom: "",
+	span: WHOLE,
+	search: "",
+	layout: "icicle",
+	sort: "self",
+	ascending: false,
+	filter: "",
 };
 
 const TYPES: readonly ProfileType[] = ["cpu", "offcpu", "wall"];
@@ -91,14 +103,23 @@ export function parseUrlState(search: string): UrlState {
 export function formatUrlState(s: UrlState): string {
 	const d = DEFAULT_STATE;
 	const plain: readonly (readonly [string, string, string])[] = [
-		["type", s.type, d.type], ["query", s.query, d.query], ["from", s.from, d.from],
-		["until", s.until, d.until], ["group_by", s.groupBy, d.groupBy], ["tab", s.tab, d.tab],
-		["by", s.byComm ? "comm" : "", ""], ["focus", s.focus, d.focus], ["zoom", s.zoom, d.zoom],
+		["type", s.type, d.type],
+		["query", s.query, d.query],
+		["from", s.from, d.from],
+		["until", s.until, d.until],
+		["group_by", s.groupBy, d.groupBy],
+		["tab", s.tab, d.tab],
+		["by", s.byComm ? "comm" : "", ""],
+		["focus", s.focus, d.focus],
+		["zoom", s.zoom, d.zoom],
 		["span", s.span === WHOLE ? "" : `${share(s.span.a)}-${share(s.span.b)}`, ""],
-		["search", s.search, d.search], ["layout", s.layout, d.layout],
-		["sort", (s.ascending ? "" : "-") + s.sort, `-${d.sort}`], ["filter", s.filter, d.filter],
+		["search", s.search, d.search],
+		["layout", s.layout, d.layout],
+		["sort", (s.ascending ? "" : "-") + s.sort, `-${d.sort}`],
+		["filter", s.filter, d.filter],
 	];
-	const parts = plain.filter(([, value, fallback]) => value !== fallback)
+	const parts = plain
+		.filter(([, value, fallback]) => value !== fallback)
 		.map(([key, value]) => `${key}=${readable(value)}`);
 	return parts.length > 0 ? `?${parts.join("&")}` : "";
 }

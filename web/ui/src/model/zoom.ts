@@ -8,7 +8,7 @@ import type { CallTree } from "./calltree";
 import type { Window } from "./flame";
 
 export interface Span {
-	readonly a: number; /* shares of the node's width, 0 <= a < b <= 1 */
+	readonly a: number /* shares of the node's width, 0 <= a < b <= 1 */;
 	readonly b: number;
 }
 
@@ -29,8 +29,7 @@ export function anchorOf(tree: CallTree, window: Window): { readonly node: numbe
 		let child = node + 1;
 		while (child < tree.end[node]! && tree.startNs[child]! + tree.nodeNs[child]! < window.x1 - slack)
 			child = tree.end[child]!;
-		if (child >= tree.end[node]! || tree.startNs[child]! > window.x0 + slack)
-			break;
+		if (child >= tree.end[node]! || tree.startNs[child]! > window.x0 + slack) break;
 		node = child;
 	}
 	const start = tree.startNs[node]!;
@@ -63,8 +62,7 @@ export function panBy(window: Window, by: number, totalNs: number): Window {
 /* Between two windows for an animation, t from 0 to 1; geometric in width, so that going deep
  * looks as fast as going out. */
 export function between(from: Window, to: Window, t: number): Window {
-	if (t >= 1)
-		return to;
+	if (t >= 1) return to;
 	const fromWidth = Math.max(from.x1 - from.x0, MIN_SPAN_NS);
 	const toWidth = Math.max(to.x1 - to.x0, MIN_SPAN_NS);
 	const width = fromWidth * Math.pow(toWidth / fromWidth, t);

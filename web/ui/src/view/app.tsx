@@ -3,11 +3,30 @@
  */
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { type Selection, type Status, fetchFlame, fetchLabelValues, fetchLabels, fetchSeries, fetchStatus, fetchTop } from "../api";
+import {
+	type Selection,
+	type Status,
+	fetchFlame,
+	fetchLabelValues,
+	fetchLabels,
+	fetchSeries,
+	fetchStatus,
+	fetchTop,
+} from "../api";
 import { formatClock, formatSpan } from "../model/format";
 import { parseSelector, selectorText, withCondition } from "../model/selector";
 import {
-	DEFAULT_RANGE, type Resolved, type TimeRange, absoluteRange, brushedRange, isLive, liveRange, narrowRange, resolveRange, shiftRange, widenRange,
+	DEFAULT_RANGE,
+	type Resolved,
+	type TimeRange,
+	absoluteRange,
+	brushedRange,
+	isLive,
+	liveRange,
+	narrowRange,
+	resolveRange,
+	shiftRange,
+	widenRange,
 } from "../model/timerange";
 import type { ProfileType, Tab, UrlState } from "../model/urlstate";
 import { FlameView } from "./flame";
@@ -21,9 +40,13 @@ import { Timeline } from "./timeline";
 
 const BEAT_MS = 5000;
 const TABS: readonly { readonly tab: Tab; readonly name: string }[] = [
-	{ tab: "flame", name: "Flame graph" }, { tab: "table", name: "Table" }, { tab: "status", name: "Status" },
+	{ tab: "flame", name: "Flame graph" },
+	{ tab: "table", name: "Table" },
+	{ tab: "status", name: "Status" },
 ];
-const TYPES: Readonly<Record<ProfileType, { readonly name: string; readonly use: string; readonly title: string }>> = {
+const TYPES: Readonly<
+	Record<ProfileType, { readonly name: string; readonly use: string; readonly title: string }>
+> = {
 	cpu: { name: "CPU", use: "CPU use", title: "Time on a CPU" },
 	offcpu: { name: "Off-CPU", use: "Waiting", title: "Time spent waiting" },
 	wall: { name: "Wall", use: "Wall-clock time", title: "Running and waiting" },
@@ -32,7 +55,9 @@ const TYPES: Readonly<Record<ProfileType, { readonly name: string; readonly use:
 /* Waiting is shown where there is some: a server that does not sample it has nothing to pick. */
 function useHasWaiting(selection: Selection, slowBeat: number): boolean {
 	const probe: Selection = { type: "offcpu", query: "{}", from: selection.from, until: selection.until };
-	const found = useLoad(`${probe.from} ${probe.until}`, slowBeat, isLive(selection), (signal) => fetchLabelValues(probe, "comm", 1, signal));
+	const found = useLoad(`${probe.from} ${probe.until}`, slowBeat, isLive(selection), (signal) =>
+		fetchLabelValues(probe, "comm", 1, signal),
+	);
 	return selection.type !== "cpu" || (found.data?.length ?? 0) > 0;
 }
 
@@ -47,29 +72,50 @@ export function App(): JSX.Element {
 	const slowBeat = Math.floor(beat / 6); /* for what hardly changes */
 	const range: TimeRange = state;
 	const live = isLive(range);
-	const selection: Selection = { type: state.type, query: state.query, from: state.from, until: state.until };
+	const selection: Selection = {
+		type: state.type,
+		query: state.query,
+		from: state.from,
+		until: state.until,
+	};
 	const asked = JSON.stringify(selection);
 
 	const status = useLoad("status", beat, true, fetchStatus);
-	const series = useLoad(`${asked} ${state.groupBy}`, beat, live, (signal) => fetchSeries(selection, state.groupBy, signal));
-	const flame = useLoad(state.tab === "flame" ? `${asked} ${state.focus} ${state.byComm}` : null, beat, live,
-		(signal) => fetchFlame(selection, state.focus, state.byComm, signal));
-	const top = useLoad(state.tab === "table" ? asked : null, beat, live, (signal) => fetchTop(selection, signal));
+	const series = useLoad(`${asked} ${state.groupBy}`, beat, live, (signal) =>
+		fetchSeries(selection, state.groupBy, signal),
+	);
+	const flame = useLoad(
+		state.tab === "flame" ? `${asked} ${state.focus} ${state.byComm}` : null,
+		beat,
+		live,
+		(signal) => fetchFlame(selection, state.focus, state.byComm, signal),
+	);
+	const top = useLoad(state.tab === "table" ? asked : null, beat, live, (signal) =>
+		fetchTop(selection, signal),
+	);
 	const hasWaiting = useHasWaiting(selection, slowBeat);
 
 	const nowUs = useClock(status);
 	const resolved = resolveRange(range, nowUs) ?? resolveRange(DEFAULT_RANGE, nowUs)!;
 	const setRange = (r: TimeRange): void => go({ from: r.from, until: r.until });
-	const setLive = (wanted: boolean): void => setRange(wanted
-		? liveRange(resolved.untilUs - resolved.fromUs)
-		: absoluteRange(series.data && !series.isLoading ? series.data : resolved));
+	const setLive = (wanted: boolean): void =>
+		setRange(
+			wanted
+				? liveRange(resolved.untilUs - resolved.fromUs)
+				: absoluteRange(series.data && !series.isLoading ? series.data : resolved),
+		);
 	const pick = (label: string, value: string, isNot: boolean): void => {
 		const parsed = parseSelector(state.query);
 		if (parsed.ok)
-			go({ query: selectorText(withCondition(parsed.conditions, { label, op: isNot ? "!=" : "=", value })) });
+			go({
+				query: selectorText(
+					withCondition(parsed.conditions, { label, op: isNot ? "!=" : "=", value }),
+				),
+			});
 	};
 	useShortcuts({
-		"[": () => setRange(shiftRange(resolved, -1, nowUs)), "]": () => setRange(shiftRange(resolved, 1, nowUs)),
+		"[": () => setRange(shiftRange(resolved, -1, nowUs)),
+		"]": () => setRange(shiftRange(resolved, 1, nowUs)),
 		p: () => setLive(!live),
 	});
 	const host = status.data?.host;
@@ -81,7 +127,15 @@ export function App(): JSX.Element {
 	const failed = [shown, series, status].find((l) => l.error !== null) ?? null;
 	return (
 		<>
-			<Header status={status.data} selection={selection} isLive={live} hasFailed={failed !== null} onLive={setLive} choice={choice} choose={choose}>
+			<Header
+				status={status.data}
+				selection={selection}
+				isLive={live}
+				hasFailed={failed !== null}
+				onLive={setLive}
+				choice={choice}
+				choose={choose}
+			>
 				<div class="question">
 					{hasWaiting && <TypePicker type={state.type} go={go} />}
 					<SelectorBar selection={selection} onQuery={(query) => go({ query })} />
@@ -92,34 +146,91 @@ export function App(): JSX.Element {
 				<section class="over-time" aria-label="Over time">
 					<GroupBy state={state} selection={selection} go={go} slowBeat={slowBeat} />
 					{series.data ? (
-						<Timeline series={series.data} theme={theme} isOld={series.isOld}
+						<Timeline
+							series={series.data}
+							theme={theme}
+							isOld={series.isOld}
 							onBrush={(a, b) => setRange(brushedRange(a, b))}
 							onWiden={() => setRange(widenRange(range, resolved, nowUs))}
 							onNarrow={() => setRange(narrowRange(range, resolved))}
-							onPick={(name, isNot) => pick(state.groupBy, name, isNot)} />
-					) : <div class="timeline-blank" />}
+							onPick={(name, isNot) => pick(state.groupBy, name, isNot)}
+						/>
+					) : (
+						<div class="timeline-blank" />
+					)}
 				</section>
 				<div class="tabs" role="tablist" onKeyDown={(e) => onTabKey(e, state.tab, go)}>
 					{TABS.map(({ tab, name }) => (
-						<button key={tab} type="button" role="tab" id={`tab-${tab}`} aria-selected={state.tab === tab} aria-controls="answer"
-							tabIndex={state.tab === tab ? 0 : -1} onClick={() => go({ tab })}>{name}</button>
+						<button
+							key={tab}
+							type="button"
+							role="tab"
+							id={`tab-${tab}`}
+							aria-selected={state.tab === tab}
+							aria-controls="answer"
+							tabIndex={state.tab === tab ? 0 : -1}
+							onClick={() => go({ tab })}
+						>
+							{name}
+						</button>
 					))}
 				</div>
 				<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
 					{state.tab === "flame" && (
-						<Answer loaded={flame} isEmpty={(tree) => tree.totalNs === 0}
-							empty={<Empty state={state} resolved={resolved} status={status.data} go={go} widen={() => setRange(widenRange(range, resolved, nowUs))} />}>
-							{(tree) => <FlameView tree={tree} state={state} go={go} theme={theme} isOld={flame.isOld} onOnlyComm={(comm) => pick("comm", comm, false)} />}
+						<Answer
+							loaded={flame}
+							isEmpty={(tree) => tree.totalNs === 0}
+							empty={
+								<Empty
+									state={state}
+									resolved={resolved}
+									status={status.data}
+									go={go}
+									widen={() => setRange(widenRange(range, resolved, nowUs))}
+								/>
+							}
+						>
+							{(tree) => (
+								<FlameView
+									tree={tree}
+									state={state}
+									go={go}
+									theme={theme}
+									isOld={flame.isOld}
+									onOnlyComm={(comm) => pick("comm", comm, false)}
+								/>
+							)}
 						</Answer>
 					)}
 					{state.tab === "table" && (
-						<Answer loaded={top} isEmpty={(table) => table.rows.length === 0}
-							empty={<Empty state={state} resolved={resolved} status={status.data} go={go} widen={() => setRange(widenRange(range, resolved, nowUs))} />}>
-							{(table) => <TableView table={table} state={state} go={go} theme={theme} isOld={top.isOld} />}
+						<Answer
+							loaded={top}
+							isEmpty={(table) => table.rows.length === 0}
+							empty={
+								<Empty
+									state={state}
+									resolved={resolved}
+									status={status.data}
+									go={go}
+									widen={() => setRange(widenRange(range, resolved, nowUs))}
+								/>
+							}
+						>
+							{(table) => (
+								<TableView
+									table={table}
+									state={state}
+									go={go}
+									theme={theme}
+									isOld={top.isOld}
+								/>
+							)}
 						</Answer>
 					)}
 					{state.tab === "status" && (
-						<Answer loaded={status} isEmpty={() => false} empty={null}>{(s) => <StatusView status={s} />}</Answer>
+						<Answer loaded={status} isEmpty={() => false} empty={null}>
+							{(s) => <StatusView status={s} />}
+						</Answer>
 					)}
 				</div>
 			</main>
@@ -131,8 +242,7 @@ export function App(): JSX.Element {
 function onTabKey(event: KeyboardEvent, now: Tab, go: Go): void {
 	const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
 	const next = TABS[TABS.findIndex(({ tab }) => tab === now) + step];
-	if (step === 0 || !next)
-		return;
+	if (step === 0 || !next) return;
 	go({ tab: next.tab });
 	document.getElementById(`tab-${next.tab}`)?.focus();
 }
@@ -146,8 +256,7 @@ function useShortcuts(keys: Readonly<Record<string, () => void>>): void {
 			if (event.key === "/") {
 				event.preventDefault();
 				const input = document.getElementById("search");
-				if (input instanceof HTMLInputElement)
-					input.select();
+				if (input instanceof HTMLInputElement) input.select();
 				return;
 			}
 			keys[event.key]?.();
@@ -161,7 +270,15 @@ function TypePicker({ type, go }: { readonly type: ProfileType; readonly go: Go 
 	return (
 		<div class="segments" role="group" aria-label="Profile type">
 			{(Object.keys(TYPES) as ProfileType[]).map((t) => (
-				<button key={t} type="button" aria-pressed={t === type} title={TYPES[t].title} onClick={() => go({ type: t })}>{TYPES[t].name}</button>
+				<button
+					key={t}
+					type="button"
+					aria-pressed={t === type}
+					title={TYPES[t].title}
+					onClick={() => go({ type: t })}
+				>
+					{TYPES[t].name}
+				</button>
 			))}
 		</div>
 	);
@@ -175,13 +292,22 @@ interface GroupByProps {
 }
 
 function GroupBy({ state, selection, go, slowBeat }: GroupByProps): JSX.Element {
-	const labels = useLoad(JSON.stringify(selection), slowBeat, isLive(selection), (signal) => fetchLabels(selection, signal));
-	const names = useMemo(() => [...new Set([...(labels.data ?? []), state.groupBy])].sort(), [labels.data, state.groupBy]);
+	const labels = useLoad(JSON.stringify(selection), slowBeat, isLive(selection), (signal) =>
+		fetchLabels(selection, signal),
+	);
+	const names = useMemo(
+		() => [...new Set([...(labels.data ?? []), state.groupBy])].sort(),
+		[labels.data, state.groupBy],
+	);
 	return (
 		<label class="group-by">
 			<span>{TYPES[state.type].use}, in cores, by</span>
 			<select value={state.groupBy} onChange={(e) => go({ groupBy: e.currentTarget.value })}>
-				{names.map((name) => <option key={name} value={name}>{name}</option>)}
+				{names.map((name) => (
+					<option key={name} value={name}>
+						{name}
+					</option>
+				))}
 			</select>
 		</label>
 	);
@@ -189,8 +315,15 @@ function GroupBy({ state, selection, go, slowBeat }: GroupByProps): JSX.Element 
 
 /* One sentence, over the page so that nothing moves, when what is shown is not what was asked. */
 function Trouble({ loaded }: { readonly loaded: Loaded<unknown> }): JSX.Element {
-	const stale = loaded.isOld ? " What is shown answers an earlier question." : ` What is shown is from ${formatClock(loaded.atMs * 1000)}.`;
-	return <p class="trouble" role="alert">{loaded.error}{loaded.data ? stale : ""} Trying again every 5 s.</p>;
+	const stale = loaded.isOld
+		? " What is shown answers an earlier question."
+		: ` What is shown is from ${formatClock(loaded.atMs * 1000)}.`;
+	return (
+		<p class="trouble" role="alert">
+			{loaded.error}
+			{loaded.data ? stale : ""} Trying again every 5 s.
+		</p>
+	);
 }
 
 interface AnswerProps<T> {
@@ -204,8 +337,28 @@ function Answer<T>({ loaded, isEmpty, empty, children }: AnswerProps<T>): JSX.El
 	const { data } = loaded;
 	return (
 		<>
-			{data && (isEmpty(data) ? (loaded.isOld && !loaded.error ? <div class="loading" role="status">Loading…</div> : empty) : children(data))}
-			{!data && (loaded.error ? <div class="empty"><h2>{loaded.error}</h2></div> : <div class="loading" role="status">Loading…</div>)}
+			{data &&
+				(isEmpty(data) ? (
+					loaded.isOld && !loaded.error ? (
+						<div class="loading" role="status">
+							Loading…
+						</div>
+					) : (
+						empty
+					)
+				) : (
+					children(data)
+				))}
+			{!data &&
+				(loaded.error ? (
+					<div class="empty">
+						<h2>{loaded.error}</h2>
+					</div>
+				) : (
+					<div class="loading" role="status">
+						Loading…
+					</div>
+				))}
 		</>
 	);
 }
@@ -220,21 +373,45 @@ interface EmptyProps {
 
 function Empty({ state, resolved, status, go, widen }: EmptyProps): JSX.Element {
 	const isAll = state.query === "{}" && state.focus === "";
-	const what = [state.query === "{}" ? "" : state.query, state.focus && `with ${state.focus}`].filter(Boolean).join(" ");
+	const what = [state.query === "{}" ? "" : state.query, state.focus && `with ${state.focus}`]
+		.filter(Boolean)
+		.join(" ");
 	const newestUs = status?.store["newest_us"] ?? 0;
 	const startUs = status?.startUs ?? 0;
 	const isYoung = status?.sampling === true && status.nowUs - startUs < 60e6;
 	return (
 		<div class="empty" role="status">
-			<h2>{isAll ? "No samples in this range." : <>No samples match <code>{what}</code> in this range.</>}</h2>
+			<h2>
+				{isAll ? (
+					"No samples in this range."
+				) : (
+					<>
+						No samples match <code>{what}</code> in this range.
+					</>
+				)}
+			</h2>
 			<p class="dim">{formatSpan(resolved.fromUs, resolved.untilUs)}</p>
 			{isAll && isYoung && <p>Hearth has just started; the first samples come within seconds.</p>}
 			{!isAll && <p>Widen the range or remove the selector.</p>}
 			<p class="actions">
-				<button type="button" class="button" onClick={widen}>Widen the range</button>
-				{!isAll && <button type="button" class="button" onClick={() => go({ query: "{}", focus: "" })}>Remove the selector</button>}
+				<button type="button" class="button" onClick={widen}>
+					Widen the range
+				</button>
+				{!isAll && (
+					<button type="button" class="button" onClick={() => go({ query: "{}", focus: "" })}>
+						Remove the selector
+					</button>
+				)}
 				{newestUs > 0 && newestUs < resolved.fromUs && (
-					<button type="button" class="button" onClick={() => go(absoluteRange({ fromUs: newestUs - 900e6, untilUs: newestUs + 1e6 }))}>Go to the newest samples</button>
+					<button
+						type="button"
+						class="button"
+						onClick={() =>
+							go(absoluteRange({ fromUs: newestUs - 900e6, untilUs: newestUs + 1e6 }))
+						}
+					>
+						Go to the newest samples
+					</button>
 				)}
 			</p>
 		</div>

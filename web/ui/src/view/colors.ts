@@ -30,9 +30,9 @@ export function oklch(lightness: number, chroma: number, hue: number): string {
 
 interface Hue {
 	readonly hue: number;
-	readonly spread: number; /* degrees to both sides, by library */
+	readonly spread: number /* degrees to both sides, by library */;
 	readonly chroma: number;
-	readonly lift: number; /* lightness against the theme's */
+	readonly lift: number /* lightness against the theme's */;
 }
 
 const HUES: Readonly<Record<Kind, Hue>> = {
@@ -57,8 +57,8 @@ export const KIND_NAMES: readonly { readonly kind: Kind; readonly name: string }
 const SHADES = 16; /* 4 hues by library × 4 lightnesses by function */
 
 export interface FlamePaint {
-	readonly shades: readonly string[]; /* by kind * 16 + shade */
-	readonly match: readonly string[]; /* by lightness, 4 */
+	readonly shades: readonly string[] /* by kind * 16 + shade */;
+	readonly match: readonly string[] /* by lightness, 4 */;
 	readonly unmatched: string;
 	readonly merged: string;
 	readonly text: string;
@@ -71,15 +71,18 @@ function shade(theme: Theme, kind: Kind, index: number): string {
 	const base = theme === "light" ? 0.84 : 0.475;
 	const library = (index >> 2) / 1.5 - 1;
 	const step = ((index & 3) - 1.5) * (theme === "light" ? 0.018 : 0.016);
-	return oklch(base + lift * (theme === "light" ? 1 : 0.8) + step, chroma * (theme === "light" ? 1 : 1.08), hue + library * spread);
+	return oklch(
+		base + lift * (theme === "light" ? 1 : 0.8) + step,
+		chroma * (theme === "light" ? 1 : 1.08),
+		hue + library * spread,
+	);
 }
 
 function makePaint(theme: Theme): FlamePaint {
 	const light = theme === "light";
 	const shades: string[] = [];
 	for (let kind = Kind.Root; kind <= Kind.Mark; kind++)
-		for (let i = 0; i < SHADES; i++)
-			shades.push(shade(theme, kind, i));
+		for (let i = 0; i < SHADES; i++) shades.push(shade(theme, kind, i));
 	return {
 		shades,
 		match: [0, 1, 2, 3].map((i) => oklch((light ? 0.76 : 0.5) + i * 0.015, 0.15, 335)),
@@ -115,15 +118,21 @@ export function kindColor(theme: Theme, kind: Kind): string {
 
 /* Neighbours differ in lightness as well as in hue. */
 const LINE_HUES: readonly (readonly [hue: number, lift: number])[] = [
-	[52, 0], [248, -0.06], [168, 0.03], [335, -0.03], [92, 0.08], [292, -0.08], [215, 0.05], [22, -0.06],
+	[52, 0],
+	[248, -0.06],
+	[168, 0.03],
+	[335, -0.03],
+	[92, 0.08],
+	[292, -0.08],
+	[215, 0.05],
+	[22, -0.06],
 ];
 
 export const LINE_COLORS = LINE_HUES.length;
 
 /* slot -1 is "other". */
 export function lineColor(theme: Theme, slot: number): string {
-	if (slot < 0)
-		return theme === "light" ? oklch(0.8, 0.008, 70) : oklch(0.47, 0.008, 70);
+	if (slot < 0) return theme === "light" ? oklch(0.8, 0.008, 70) : oklch(0.47, 0.008, 70);
 	const [hue, lift] = LINE_HUES[slot % LINE_COLORS]!;
 	return oklch((theme === "light" ? 0.73 : 0.64) + lift, 0.115, hue);
 }

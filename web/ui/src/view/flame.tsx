@@ -22,7 +22,7 @@ interface Props {
 	readonly state: UrlState;
 	readonly go: Go;
 	readonly theme: Theme;
-	readonly isOld: boolean; /* another answer is on its way */
+	readonly isOld: boolean /* another answer is on its way */;
 	readonly onOnlyComm: (comm: string) => void;
 }
 
@@ -36,19 +36,90 @@ export function exactSearch(name: string): string {
 	return `/^${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$/`;
 }
 
-function useMatches(tree: CallTree, search: string): { readonly found: Matches | null; readonly fault: string } {
+function useMatches(
+	tree: CallTree,
+	search: string,
+): { readonly found: Matches | null; readonly fault: string } {
 	return useMemo(() => {
 		const parsed = parseSearch(search);
-		if (!parsed.ok)
-			return { found: null, fault: parsed.message };
+		if (!parsed.ok) return { found: null, fault: parsed.message };
 		return { found: parsed.matches ? findMatches(tree, parsed.matches) : null, fault: "" };
 	}, [tree, search]);
 }
 
+const copy = (text: string): void => void navigator.clipboard?.writeText(text).catch(() => undefined);
+
+interface Acting {
+	readonly tree: CallTree;
+	readonly state: UrlState;
+	readonly go: Go;
+	readonly zoomTo: (node: number) => void;
+	readonly onOnlyComm: (comm: string) => void;
+}
+
+/* What the menu of a frame offers. */
+function frameActions(node: number, { tree, state, go, zoomTo, onOnlyComm }: Acting): MenuAction[] {
+	const name = nameOf(tree, node);
+	const actions: MenuAction[] = [{ name: "Zoom to this frame", hint: "Enter", run: () => zoomTo(node) }];
+	if (hasFunction(tree, node))
+		actions.push(
+			{
+				name: "Only stacks with this function",
+				hint: "f",
+				run: () => go({ focus: name, zoom: "", span: WHOLE }),
+			},
+			{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) },
+			{ name: "Show in table", run: () => go({ tab: "table", filter: exactSearch(name) }) },
+		);
+	if (state.byComm && tree.depth[node] === 1)
+		actions.push({ name: `Only comm ${name}`, run: () => onOnlyComm(name) });
+	return [...actions, { name: "Copy name", hint: "c", run: () => copy(name) }];
+}
+
+interface Keying extends Acting {
+	readonly focused: number;
+	readonly zoomed: number;
+	readonly move: (node: number) => void;
+	readonly zoomBy: (factor: number) => void;
+	readonly openMenu: () => void;
+}
+
+/* What each key does to the focused frame. */
+function frameKeys(k: Keying): Readonly<Record<string, () => void>> {
+	const { tree, focused, state, go, move } = k;
+	const name = nameOf(tree, focused);
+	const caller = (): void => move(tree.parent[focused] ?? 0);
+	const callee = (): void => move(heaviestChildOf(tree, focused));
+	const isFlame = state.layout === "flame";
+	const isFunction = hasFunction(tree, focused);
+	return {
+		ArrowDown: isFlame ? caller : callee,
+		ArrowUp: isFlame ? callee : caller,
+		ArrowLeft: () => move(siblingOf(tree, focused, -1)),
+		ArrowRight: () => move(siblingOf(tree, focused, 1)),
+		Home: () => move(0),
+		Enter: () => k.zoomTo(focused),
+		Backspace: () => k.zoomTo(tree.parent[k.zoomed] ?? 0),
+		Escape: () => k.zoomTo(0),
+		"+": () => k.zoomBy(0.7),
+		"-": () => k.zoomBy(1 / 0.7),
+		f: () => isFunction && go({ focus: name, zoom: "", span: WHOLE }),
+		h: () => isFunction && go({ search: exactSearch(name) }),
+		c: () => copy(name),
+		m: k.openMenu,
+		ContextMenu: k.openMenu,
+	};
+}
+
 export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props): JSX.Element {
 	const canvas = useRef<FlameCanvas | null>(null);
-	const elements = useRef<Record<"scroller" | "space" | "boxes" | "marks" | "tree", HTMLElement | null>>(
-		{ scroller: null, space: null, boxes: null, marks: null, tree: null });
+	const elements = useRef<Record<"scroller" | "space" | "boxes" | "marks" | "tree", HTMLElement | null>>({
+		scroller: null,
+		space: null,
+		boxes: null,
+		marks: null,
+		tree: null,
+	});
 	const resolved = useMemo(() => resolvePath(tree, state.zoom), [tree, state.zoom]);
 	const zoomed = resolved.node;
 	const { found, fault } = useMatches(tree, state.search);
@@ -68,7 +139,12 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 
 	useEffect(() => {
 		const { scroller, space, boxes, marks } = elements.current;
-		if (!scroller || !space || !(boxes instanceof HTMLCanvasElement) || !(marks instanceof HTMLCanvasElement))
+		if (
+			!scroller ||
+			!space ||
+			!(boxes instanceof HTMLCanvasElement) ||
+			!(marks instanceof HTMLCanvasElement)
+		)
 			return;
 		const made = new FlameCanvas(scroller, space, boxes, marks, {
 			onRest: (window) => {
@@ -96,58 +172,44 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 		}
 		shownTree.current = tree;
 		canvas.current?.show(
-			{ tree, zoomed, found, isFlame: state.layout === "flame", theme, focused: hasFocus ? focused : null },
-			windowOf(tree, zoomed, resolved.whole ? state.span : WHOLE), isSameTree);
+			{
+				tree,
+				zoomed,
+				found,
+				isFlame: state.layout === "flame",
+				theme,
+				focused: hasFocus ? focused : null,
+			},
+			windowOf(tree, zoomed, resolved.whole ? state.span : WHOLE),
+			isSameTree,
+		);
 	}, [tree, zoomed, state.span.a, state.span.b, found, state.layout, theme, focused, hasFocus]);
 
 	useEffect(() => {
-		if (hasFocus)
-			canvas.current?.reveal(focused);
+		if (hasFocus) canvas.current?.reveal(focused);
 	}, [focused]);
-
-	const copy = (text: string): void => void navigator.clipboard?.writeText(text).catch(() => undefined);
-	const actionsFor = (node: number): MenuAction[] => {
-		const name = nameOf(tree, node);
-		const actions: MenuAction[] = [{ name: "Zoom to this frame", hint: "Enter", run: () => zoomTo(node) }];
-		if (hasFunction(tree, node))
-			actions.push(
-				{ name: "Only stacks with this function", hint: "f", run: () => go({ focus: name, zoom: "", span: WHOLE }) },
-				{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) },
-				{ name: "Show in table", run: () => go({ tab: "table", filter: exactSearch(name) }) });
-		if (state.byComm && tree.depth[node] === 1)
-			actions.push({ name: `Only comm ${name}`, run: () => onOnlyComm(name) });
-		return [...actions, { name: "Copy name", hint: "c", run: () => copy(name) }];
-	};
 
 	const move = (node: number): void => setFocusPath(encodePath(tree, node));
 	const openMenu = (): void => {
 		const box = canvas.current?.boxOf(focused);
-		if (box)
-			setMenu({ node: focused, place: { x: Math.max(0, box.left) + 20, y: box.top + 20 } });
+		if (box) setMenu({ node: focused, place: { x: Math.max(0, box.left) + 20, y: box.top + 20 } });
 	};
-	const up = tree.parent[focused] ?? 0;
 	const isFlame = state.layout === "flame";
-	const keys: Readonly<Record<string, () => void>> = {
-		ArrowDown: () => move(isFlame ? up : heaviestChildOf(tree, focused)),
-		ArrowUp: () => move(isFlame ? heaviestChildOf(tree, focused) : up),
-		ArrowLeft: () => move(siblingOf(tree, focused, -1)),
-		ArrowRight: () => move(siblingOf(tree, focused, 1)),
-		Home: () => move(0),
-		Enter: () => zoomTo(focused),
-		Backspace: () => zoomTo(tree.parent[zoomed] ?? 0),
-		Escape: () => zoomTo(0),
-		"+": () => canvas.current?.zoomBy(0.7),
-		"-": () => canvas.current?.zoomBy(1 / 0.7),
-		f: () => hasFunction(tree, focused) && go({ focus: nameOf(tree, focused), zoom: "", span: WHOLE }),
-		h: () => hasFunction(tree, focused) && go({ search: exactSearch(nameOf(tree, focused)) }),
-		c: () => copy(nameOf(tree, focused)),
-		m: openMenu,
-		ContextMenu: openMenu,
-	};
+	const keys = frameKeys({
+		tree,
+		state,
+		go,
+		zoomTo,
+		onOnlyComm,
+		focused,
+		zoomed,
+		move,
+		openMenu,
+		zoomBy: (factor) => canvas.current?.zoomBy(factor),
+	});
 	const onKeyDown = (event: KeyboardEvent): void => {
 		const run = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
-		if (!run)
-			return;
+		if (!run) return;
 		event.preventDefault();
 		setHasFocus(true);
 		run();
@@ -155,17 +217,54 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 
 	/* By keyboard the tooltip stays in a corner: frames to go to next are beside the focused one. */
 	const box = elements.current.scroller;
-	const pointed = hover ?? (hasFocus && box ? { node: focused, place: { x: box.clientWidth, y: isFlame ? 0 : box.clientHeight } } : null);
+	const pointed =
+		hover ??
+		(hasFocus && box
+			? { node: focused, place: { x: box.clientWidth, y: isFlame ? 0 : box.clientHeight } }
+			: null);
 	return (
 		<section class={isOld ? "flame is-old" : "flame"} aria-label="Flame graph">
-			<FlameBar tree={tree} zoomed={zoomed} state={state} go={go} found={found} fault={fault} theme={theme} />
-			<Breadcrumb tree={tree} zoomed={zoomed} state={state} go={go} zoomTo={zoomTo} isWhole={resolved.whole} />
+			<FlameBar
+				tree={tree}
+				zoomed={zoomed}
+				state={state}
+				go={go}
+				found={found}
+				fault={fault}
+				theme={theme}
+			/>
+			<Breadcrumb
+				tree={tree}
+				zoomed={zoomed}
+				state={state}
+				go={go}
+				zoomTo={zoomTo}
+				isWhole={resolved.whole}
+			/>
 			<div class="flame-box">
-				<div class="flame-scroll" ref={(e) => { elements.current.scroller = e; }}>
-					<div class="flame-space" ref={(e) => { elements.current.space = e; }}>
+				<div
+					class="flame-scroll"
+					ref={(e) => {
+						elements.current.scroller = e;
+					}}
+				>
+					<div
+						class="flame-space"
+						ref={(e) => {
+							elements.current.space = e;
+						}}
+					>
 						<div class="flame-pin" aria-hidden="true">
-							<canvas ref={(e) => { elements.current.boxes = e; }} />
-							<canvas ref={(e) => { elements.current.marks = e; }} />
+							<canvas
+								ref={(e) => {
+									elements.current.boxes = e;
+								}}
+							/>
+							<canvas
+								ref={(e) => {
+									elements.current.marks = e;
+								}}
+							/>
 						</div>
 					</div>
 				</div>
@@ -173,11 +272,24 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 					<FlameTip tree={tree} node={pointed.node} zoomed={zoomed} place={pointed.place} />
 				)}
 				{menu && menu.node < tree.count && (
-					<FlameMenu tree={tree} node={menu.node} zoomed={zoomed} place={menu.place} actions={actionsFor(menu.node)}
-						onClose={() => (setMenu(null), elements.current.tree?.focus({ preventScroll: true }))} />
+					<FlameMenu
+						tree={tree}
+						node={menu.node}
+						zoomed={zoomed}
+						place={menu.place}
+						actions={frameActions(menu.node, { tree, state, go, zoomTo, onOnlyComm })}
+						onClose={() => (setMenu(null), elements.current.tree?.focus({ preventScroll: true }))}
+					/>
 				)}
-				<FlameTree tree={tree} focused={focused} treeRef={(e: HTMLDivElement | null) => { elements.current.tree = e; }}
-					onKeyDown={onKeyDown} onFocusChange={setHasFocus} />
+				<FlameTree
+					tree={tree}
+					focused={focused}
+					treeRef={(e: HTMLDivElement | null) => {
+						elements.current.tree = e;
+					}}
+					onKeyDown={onKeyDown}
+					onFocusChange={setHasFocus}
+				/>
 			</div>
 		</section>
 	);
@@ -194,10 +306,21 @@ interface BarProps {
 }
 
 const KEYS: readonly (readonly [string, string])[] = [
-	["/", "search"], ["↑ ↓", "caller, heaviest callee"], ["← →", "neighbours"], ["Enter", "zoom to the frame"],
-	["Backspace", "zoom out one frame"], ["Esc", "zoom out to all"], ["+ −", "zoom"], ["f", "only stacks with the function"],
-	["h", "highlight the function"], ["c", "copy its name"], ["m", "menu"],
-	["Ctrl + wheel, pinch", "zoom at the pointer"], ["Shift + wheel, drag", "pan"], ["[ ]", "step in time"], ["p", "pause or go live"],
+	["/", "search"],
+	["↑ ↓", "caller, heaviest callee"],
+	["← →", "neighbours"],
+	["Enter", "zoom to the frame"],
+	["Backspace", "zoom out one frame"],
+	["Esc", "zoom out to all"],
+	["+ −", "zoom"],
+	["f", "only stacks with the function"],
+	["h", "highlight the function"],
+	["c", "copy its name"],
+	["m", "menu"],
+	["Ctrl + wheel, pinch", "zoom at the pointer"],
+	["Shift + wheel, drag", "pan"],
+	["[ ]", "step in time"],
+	["p", "pause or go live"],
 ];
 
 function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): JSX.Element {
@@ -208,31 +331,72 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): J
 		<div class="bar">
 			<label class="search">
 				<Icon name="search" />
-				<input id="search" type="search" value={state.search} placeholder="Search, or /regular expression/" spellcheck={false}
-					aria-label="Search functions" aria-invalid={fault !== ""} onInput={(e) => go({ search: e.currentTarget.value }, "slide")}
-					onKeyDown={(e) => e.key === "Escape" && go({ search: "" }, "slide")} />
+				<input
+					id="search"
+					type="search"
+					value={state.search}
+					placeholder="Search, or /regular expression/"
+					spellcheck={false}
+					aria-label="Search functions"
+					aria-invalid={fault !== ""}
+					onInput={(e) => go({ search: e.currentTarget.value }, "slide")}
+					onKeyDown={(e) => e.key === "Escape" && go({ search: "" }, "slide")}
+				/>
 			</label>
-			<span class={fault ? "matched fault" : "matched"} role="status" title={found ? `${formatCount(found.frames)} frames; a path counts once` : ""}>{summary}</span>
+			<span
+				class={fault ? "matched fault" : "matched"}
+				role="status"
+				title={found ? `${formatCount(found.frames)} frames; a path counts once` : ""}
+			>
+				{summary}
+			</span>
 			<span class="spacer" />
 			<ul class="legend plain" aria-label="Colours">
 				{KIND_NAMES.filter(({ kind }) => seen.has(kind)).map(({ kind, name }) => (
-					<li key={name}><Swatch color={kindColor(theme, kind)} />{name}</li>
+					<li key={name}>
+						<Swatch color={kindColor(theme, kind)} />
+						{name}
+					</li>
 				))}
 			</ul>
 			<label class="check" title="A first level with each thread's comm">
-				<input type="checkbox" checked={state.byComm} onChange={(e) => go({ byComm: e.currentTarget.checked, zoom: "", span: WHOLE })} />
+				<input
+					type="checkbox"
+					checked={state.byComm}
+					onChange={(e) => go({ byComm: e.currentTarget.checked, zoom: "", span: WHOLE })}
+				/>
 				<span>by comm</span>
 			</label>
 			<div class="segments" role="group" aria-label="Root">
 				{(["icicle", "flame"] as const).map((layout) => (
-					<button key={layout} type="button" aria-pressed={state.layout === layout} title={layout === "icicle" ? "Root at the top" : "Root at the bottom"}
-						aria-label={layout === "icicle" ? "Root at the top" : "Root at the bottom"} onClick={() => go({ layout })}><Icon name={layout} /></button>
+					<button
+						key={layout}
+						type="button"
+						aria-pressed={state.layout === layout}
+						title={layout === "icicle" ? "Root at the top" : "Root at the bottom"}
+						aria-label={layout === "icicle" ? "Root at the top" : "Root at the bottom"}
+						onClick={() => go({ layout })}
+					>
+						<Icon name={layout} />
+					</button>
 				))}
 			</div>
-			<Popover class="button quiet icon-only keys-button" title="Keys" align="right" label={<Icon name="keys" />}>
+			<Popover
+				class="button quiet icon-only keys-button"
+				title="Keys"
+				align="right"
+				label={<Icon name="keys" />}
+			>
 				{() => (
 					<dl class="keys">
-						{KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{does}</dd></div>)}
+						{KEYS.map(([key, does]) => (
+							<div key={key}>
+								<dt>
+									<kbd>{key}</kbd>
+								</dt>
+								<dd>{does}</dd>
+							</div>
+						))}
 					</dl>
 				)}
 			</Popover>
@@ -264,14 +428,33 @@ function Breadcrumb({ tree, zoomed, state, go, zoomTo, isWhole }: CrumbProps): J
 		<nav class="crumbs" aria-label="Path of the zoom">
 			{state.focus !== "" && (
 				<span class="chip">
-					<span class="chip-label">only with</span><span class="chip-value" title={state.focus}>{state.focus}</span>
-					<button type="button" class="chip-close" aria-label="Show all stacks again" onClick={() => go({ focus: "", zoom: "", span: WHOLE })}><Icon name="close" /></button>
+					<span class="chip-label">only with</span>
+					<span class="chip-value" title={state.focus}>
+						{state.focus}
+					</span>
+					<button
+						type="button"
+						class="chip-close"
+						aria-label="Show all stacks again"
+						onClick={() => go({ focus: "", zoom: "", span: WHOLE })}
+					>
+						<Icon name="close" />
+					</button>
 				</span>
 			)}
 			{shown.map((node, i) => (
 				<span key={node} class="crumb">
-					{i > 0 && <span class="crumb-sep" aria-hidden="true">{isCut && i === 1 ? "› … ›" : "›"}</span>}
-					<button type="button" title={nameOf(tree, node)} aria-current={node === zoomed} onClick={() => zoomTo(node)}>
+					{i > 0 && (
+						<span class="crumb-sep" aria-hidden="true">
+							{isCut && i === 1 ? "› … ›" : "›"}
+						</span>
+					)}
+					<button
+						type="button"
+						title={nameOf(tree, node)}
+						aria-current={node === zoomed}
+						onClick={() => zoomTo(node)}
+					>
 						{tree.kind[node] === Kind.Root ? "all" : nameOf(tree, node)}
 					</button>
 				</span>
@@ -283,7 +466,9 @@ function Breadcrumb({ tree, zoomed, state, go, zoomTo, isWhole }: CrumbProps): J
 				{!isWhole && " · the zoomed frame has no samples in this range"}
 			</span>
 			{(zoomed > 0 || state.span !== WHOLE) && (
-				<button type="button" class="button quiet small" onClick={() => zoomTo(0)}>Show all</button>
+				<button type="button" class="button quiet small" onClick={() => zoomTo(0)}>
+					Show all
+				</button>
 			)}
 		</nav>
 	);

@@ -16,9 +16,9 @@ export interface FlameInput {
 	readonly tree: CallTree;
 	readonly zoomed: number;
 	readonly found: Matches | null;
-	readonly isFlame: boolean; /* root at the bottom */
+	readonly isFlame: boolean /* root at the bottom */;
 	readonly theme: Theme;
-	readonly focused: number | null; /* by keyboard */
+	readonly focused: number | null /* by keyboard */;
 }
 
 export interface FlameEvents {
@@ -81,10 +81,8 @@ export class FlameCanvas {
 		this.resize();
 		if (before?.isFlame !== input.isFlame)
 			this.scroller.scrollTop = input.isFlame ? this.scroller.scrollHeight : 0;
-		if (isAnimated && before?.tree === input.tree)
-			this.glideTo(target);
-		else
-			this.jumpTo(target);
+		if (isAnimated && before?.tree === input.tree) this.glideTo(target);
+		else this.jumpTo(target);
 	}
 
 	/* CSS px in the scroller's box. */
@@ -109,10 +107,8 @@ export class FlameCanvas {
 	reveal(node: number): void {
 		const { top } = this.boxOf(node);
 		const high = this.scroller.clientHeight;
-		if (top < 0)
-			this.scroller.scrollTop += top - ROW_PX;
-		else if (top + ROW_PX > high)
-			this.scroller.scrollTop += top + 2 * ROW_PX - high;
+		if (top < 0) this.scroller.scrollTop += top - ROW_PX;
+		else if (top + ROW_PX > high) this.scroller.scrollTop += top + 2 * ROW_PX - high;
 	}
 
 	private totalNs(): number {
@@ -138,16 +134,18 @@ export class FlameCanvas {
 	}
 
 	private nodeUnder(x: number, y: number): number | null {
-		if (!this.input)
-			return null;
+		if (!this.input) return null;
 		const share = x / Math.max(1, this.scroller.clientWidth);
-		return nodeAt(this.input.tree, this.window.x0 + share * (this.window.x1 - this.window.x0), this.rowAt(y));
+		return nodeAt(
+			this.input.tree,
+			this.window.x0 + share * (this.window.x1 - this.window.x0),
+			this.rowAt(y),
+		);
 	}
 
 	private resize(): void {
 		const high = `${this.rows() * ROW_PX}px`;
-		if (this.space.style.height !== high)
-			this.space.style.height = high;
+		if (this.space.style.height !== high) this.space.style.height = high;
 		this.draw();
 	}
 
@@ -160,16 +158,14 @@ export class FlameCanvas {
 	private glideTo(target: Window): void {
 		const from = this.window;
 		const isSame = from.x0 === target.x0 && from.x1 === target.x1;
-		if (isSame || matchMedia("(prefers-reduced-motion: reduce)").matches)
-			return this.jumpTo(target);
+		if (isSame || matchMedia("(prefers-reduced-motion: reduce)").matches) return this.jumpTo(target);
 		cancelAnimationFrame(this.glide);
 		const start = performance.now();
 		const step = (now: number): void => {
 			const t = Math.min(1, Math.max(0, (now - start) / GLIDE_MS));
 			this.window = between(from, target, 1 - (1 - t) ** 3);
 			this.draw();
-			if (t < 1)
-				this.glide = requestAnimationFrame(step);
+			if (t < 1) this.glide = requestAnimationFrame(step);
 		};
 		this.glide = requestAnimationFrame(step);
 	}
@@ -191,31 +187,36 @@ export class FlameCanvas {
 		const { input, scroller } = this;
 		const widthPx = scroller.clientWidth;
 		const heightPx = scroller.clientHeight;
-		if (!input || widthPx === 0 || heightPx === 0)
-			return;
+		if (!input || widthPx === 0 || heightPx === 0) return;
 		const surface = prepare(this.boxes, widthPx, heightPx);
-		if (!surface)
-			return;
+		if (!surface) return;
 		this.ruler ??= makeRuler(surface.context);
 		const edges = [this.rowAt(0), this.rowAt(heightPx - 1)];
 		const laid = layoutFlame(input.tree, {
-			...this.window, widthPx, minPx: MIN_BOX_PX,
-			row0: Math.max(0, Math.min(...edges)), row1: Math.max(0, Math.min(this.rows(), Math.max(...edges) + 1)),
+			...this.window,
+			widthPx,
+			minPx: MIN_BOX_PX,
+			row0: Math.max(0, Math.min(...edges)),
+			row1: Math.max(0, Math.min(this.rows(), Math.max(...edges) + 1)),
 		});
 		drawFlame(surface, {
-			tree: input.tree, boxes: laid, shades: this.shades, paint: flamePaint(input.theme), ruler: this.ruler,
-			found: input.found, zoomed: input.zoomed, topOf: (row) => this.topOf(row),
+			tree: input.tree,
+			boxes: laid,
+			shades: this.shades,
+			paint: flamePaint(input.theme),
+			ruler: this.ruler,
+			found: input.found,
+			zoomed: input.zoomed,
+			topOf: (row) => this.topOf(row),
 		});
 		this.drawMarks(prepare(this.marks, widthPx, heightPx), input);
 	}
 
 	private drawMarks(surface: Surface | null, input: FlameInput): void {
-		if (!surface)
-			return;
+		if (!surface) return;
 		const paint = flamePaint(input.theme);
 		const outline = (node: number | null, color: string, thick: number): void => {
-			if (node === null || node >= input.tree.count)
-				return;
+			if (node === null || node >= input.tree.count) return;
 			const box = this.boxOf(node);
 			drawOutline(surface, box.left, box.width, box.top, color, thick);
 		};
@@ -226,7 +227,10 @@ export class FlameCanvas {
 	private hover(node: number | null, x: number, y: number): void {
 		if (node !== this.hovered && this.input) {
 			this.hovered = node;
-			this.drawMarks(prepare(this.marks, this.scroller.clientWidth, this.scroller.clientHeight), this.input);
+			this.drawMarks(
+				prepare(this.marks, this.scroller.clientWidth, this.scroller.clientHeight),
+				this.input,
+			);
 		}
 		this.scroller.style.cursor = node === null ? "default" : "pointer";
 		this.events.onHover(node, x, y);
@@ -239,8 +243,11 @@ export class FlameCanvas {
 
 	private listen(): void {
 		const { signal } = this.stop;
-		const on = <K extends keyof HTMLElementEventMap>(name: K, run: (event: HTMLElementEventMap[K]) => void, passive = true): void =>
-			this.scroller.addEventListener(name, run, { signal, passive });
+		const on = <K extends keyof HTMLElementEventMap>(
+			name: K,
+			run: (event: HTMLElementEventMap[K]) => void,
+			passive = true,
+		): void => this.scroller.addEventListener(name, run, { signal, passive });
 		on("scroll", () => (this.draw(), this.hover(null, 0, 0)));
 		on("wheel", (event) => this.onWheel(event), false);
 		on("pointerdown", (event) => this.onDown(event));
@@ -248,17 +255,20 @@ export class FlameCanvas {
 		on("pointerup", (event) => this.onUp(event));
 		on("pointercancel", (event) => this.forget(event));
 		on("pointerleave", () => this.pointers.size === 0 && this.hover(null, 0, 0));
-		on("contextmenu", (event) => {
-			event.preventDefault();
-			this.menuAt(this.place(event));
-		}, false);
+		on(
+			"contextmenu",
+			(event) => {
+				event.preventDefault();
+				this.menuAt(this.place(event));
+			},
+			false,
+		);
 	}
 
 	private menuAt({ x, y }: { x: number; y: number }): void {
 		const node = this.nodeUnder(x, y);
 		window.clearTimeout(this.pressTimer);
-		if (node !== null)
-			this.events.onMenu(node, x, y);
+		if (node !== null) this.events.onMenu(node, x, y);
 	}
 
 	private onWheel(event: WheelEvent): void {
@@ -268,7 +278,9 @@ export class FlameCanvas {
 		if (event.ctrlKey || event.metaKey) {
 			event.preventDefault();
 			const delta = Math.max(-50, Math.min(50, event.deltaY * line));
-			this.slide(zoomAt(this.window, x / this.scroller.clientWidth, Math.exp(delta * 0.006), this.totalNs()));
+			this.slide(
+				zoomAt(this.window, x / this.scroller.clientWidth, Math.exp(delta * 0.006), this.totalNs()),
+			);
 		} else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
 			event.preventDefault();
 			this.slide(panBy(this.window, (sideways * line) / this.scroller.clientWidth, this.totalNs()));
@@ -276,8 +288,7 @@ export class FlameCanvas {
 	}
 
 	private onDown(event: PointerEvent): void {
-		if (event.button !== 0 || event.offsetX > this.scroller.clientWidth)
-			return;
+		if (event.button !== 0 || event.offsetX > this.scroller.clientWidth) return;
 		const place = this.place(event);
 		this.pointers.set(event.pointerId, place);
 		this.dragged = this.pointers.size > 1 ? DRAG_PX + 1 : 0;
@@ -293,35 +304,29 @@ export class FlameCanvas {
 		const place = this.place(event);
 		const last = this.pointers.get(event.pointerId);
 		if (!last) {
-			if (event.pointerType !== "touch")
-				this.hover(this.nodeUnder(place.x, place.y), place.x, place.y);
+			if (event.pointerType !== "touch") this.hover(this.nodeUnder(place.x, place.y), place.x, place.y);
 			return;
 		}
-		if (this.pointers.size === 2)
-			this.pinch(event.pointerId, last, place);
-		else
-			this.drag(event, last, place);
+		if (this.pointers.size === 2) this.pinch(event.pointerId, last, place);
+		else this.drag(event, last, place);
 	}
 
 	private drag(event: PointerEvent, last: { x: number; y: number }, place: { x: number; y: number }): void {
 		this.dragged = Math.max(this.dragged, Math.hypot(place.x - last.x, place.y - last.y));
-		if (this.dragged <= DRAG_PX)
-			return;
+		if (this.dragged <= DRAG_PX) return;
 		window.clearTimeout(this.pressTimer);
 		if (!this.scroller.hasPointerCapture(event.pointerId))
 			this.scroller.setPointerCapture(event.pointerId);
 		this.hover(null, 0, 0);
 		this.scroller.style.cursor = "grabbing";
-		if (event.pointerType !== "touch")
-			this.scroller.scrollTop -= place.y - last.y;
+		if (event.pointerType !== "touch") this.scroller.scrollTop -= place.y - last.y;
 		this.slide(panBy(this.window, (last.x - place.x) / this.scroller.clientWidth, this.totalNs()));
 		this.pointers.set(event.pointerId, place);
 	}
 
 	private pinch(id: number, last: { x: number; y: number }, place: { x: number; y: number }): void {
 		const other = [...this.pointers].find(([key]) => key !== id)?.[1];
-		if (!other)
-			return;
+		if (!other) return;
 		window.clearTimeout(this.pressTimer);
 		const before = Math.max(20, Math.abs(last.x - other.x));
 		const after = Math.max(20, Math.abs(place.x - other.x));
@@ -332,12 +337,10 @@ export class FlameCanvas {
 	private onUp(event: PointerEvent): void {
 		const isClick = this.pointers.has(event.pointerId) && this.dragged <= DRAG_PX;
 		this.forget(event);
-		if (!isClick)
-			return;
+		if (!isClick) return;
 		const { x, y } = this.place(event);
 		const node = this.nodeUnder(x, y);
-		if (node !== null)
-			this.events.onClick(node);
+		if (node !== null) this.events.onClick(node);
 	}
 
 	private forget(event: PointerEvent): void {

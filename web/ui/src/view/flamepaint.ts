@@ -14,7 +14,7 @@ const MIN_LABEL_PX = 22;
 
 export interface Surface {
 	readonly context: CanvasRenderingContext2D;
-	readonly ratio: number; /* device pixels per CSS pixel */
+	readonly ratio: number /* device pixels per CSS pixel */;
 	readonly widthPx: number;
 	readonly heightPx: number;
 }
@@ -26,15 +26,14 @@ export interface Scene {
 	readonly paint: FlamePaint;
 	readonly ruler: Ruler;
 	readonly found: Matches | null;
-	readonly zoomed: number; /* node; its ancestors are drawn faint */
-	readonly topOf: (row: number) => number; /* CSS px from the top of the surface */
+	readonly zoomed: number /* node; its ancestors are drawn faint */;
+	readonly topOf: (row: number) => number /* CSS px from the top of the surface */;
 }
 
 /* Fits the canvas to its box, in device pixels so that edges are sharp. */
 export function prepare(canvas: HTMLCanvasElement, widthPx: number, heightPx: number): Surface | null {
 	const context = canvas.getContext("2d");
-	if (!context)
-		return null;
+	if (!context) return null;
 	const ratio = window.devicePixelRatio || 1;
 	const wide = Math.round(widthPx * ratio);
 	const high = Math.round(heightPx * ratio);
@@ -53,11 +52,9 @@ export function prepare(canvas: HTMLCanvasElement, widthPx: number, heightPx: nu
 
 function fillOf(scene: Scene, node: number): string {
 	const { tree, paint, found } = scene;
-	if (node === MERGED)
-		return found ? paint.unmatched : paint.merged;
+	if (node === MERGED) return found ? paint.unmatched : paint.merged;
 	const shade = scene.shades[node]!;
-	if (!found)
-		return paint.shades[shade]!;
+	if (!found) return paint.shades[shade]!;
 	return found.byName[tree.name[node]!] === 1 && node > 0 ? paint.match[shade & 3]! : paint.unmatched;
 }
 
@@ -88,24 +85,33 @@ function drawLabels({ context, widthPx }: Surface, { tree, boxes, ruler, paint, 
 	context.fillStyle = paint.text;
 	for (let i = 0; i < boxes.count; i++) {
 		const node = boxes.node[i]!;
-		if (node === MERGED || boxes.widthPx[i]! < MIN_LABEL_PX)
-			continue;
+		if (node === MERGED || boxes.widthPx[i]! < MIN_LABEL_PX) continue;
 		const left = boxes.leftPx[i]!;
 		const room = Math.min(boxes.widthPx[i]!, widthPx - left) - 2 * PAD_PX;
 		const label = ruler.fit(tree.names[tree.name[node]!] ?? "", room);
-		if (label !== "")
-			context.fillText(label, left + PAD_PX, topOf(boxes.row[i]!) + ROW_PX / 2);
+		if (label !== "") context.fillText(label, left + PAD_PX, topOf(boxes.row[i]!) + ROW_PX / 2);
 	}
 }
 
 /* A frame around one box, on the layer above the boxes. */
-export function drawOutline({ context, widthPx }: Surface, leftPx: number, boxPx: number, topPx: number, color: string, thick: number): void {
+export function drawOutline(
+	{ context, widthPx }: Surface,
+	leftPx: number,
+	boxPx: number,
+	topPx: number,
+	color: string,
+	thick: number,
+): void {
 	const left = Math.max(0, leftPx);
 	const right = Math.min(widthPx, leftPx + Math.max(boxPx, 2));
-	if (right <= left)
-		return;
+	if (right <= left) return;
 	context.strokeStyle = color;
 	context.lineWidth = thick;
 	const inset = thick / 2;
-	context.strokeRect(left + inset, topPx + inset, Math.max(1, right - left - 1 - thick), ROW_PX - 1 - thick);
+	context.strokeRect(
+		left + inset,
+		topPx + inset,
+		Math.max(1, right - left - 1 - thick),
+		ROW_PX - 1 - thick,
+	);
 }

@@ -8,7 +8,7 @@ import { formatCount, formatNs, formatShare } from "../model/format";
 import { KIND_NAMES } from "./colors";
 
 export interface Place {
-	readonly x: number; /* CSS px in the flame graph's box */
+	readonly x: number /* CSS px in the flame graph's box */;
 	readonly y: number;
 }
 
@@ -42,11 +42,21 @@ function Facts({ tree, node, zoomed }: FactsProps): JSX.Element {
 			<div class="tip-name">{nameOf(tree, node)}</div>
 			{where && <div class="tip-where">{where}</div>}
 			<table class="tip-table">
-				<thead><tr><th /><th>time</th><th>of all</th>{zoomed > 0 && <th>of view</th>}<th>samples</th></tr></thead>
+				<thead>
+					<tr>
+						<th />
+						<th>time</th>
+						<th>of all</th>
+						{zoomed > 0 && <th>of view</th>}
+						<th>samples</th>
+					</tr>
+				</thead>
 				<tbody>
 					{rows.map((r) => (
 						<tr key={r.name}>
-							<th>{r.name}</th><td>{formatNs(r.ns)}</td><td>{formatShare(r.ns, tree.totalNs)}</td>
+							<th>{r.name}</th>
+							<td>{formatNs(r.ns)}</td>
+							<td>{formatShare(r.ns, tree.totalNs)}</td>
 							{zoomed > 0 && <td>{r.ns <= viewNs ? formatShare(r.ns, viewNs) : "–"}</td>}
 							<td>{r.samples === null ? "–" : formatCount(r.samples)}</td>
 						</tr>
@@ -63,8 +73,7 @@ function usePlacement(place: Place, offset: number): (element: HTMLDivElement | 
 	useLayoutEffect(() => {
 		const element = box.current;
 		const around = element?.offsetParent?.getBoundingClientRect();
-		if (!element || !around)
-			return;
+		if (!element || !around) return;
 		const { offsetWidth: wide, offsetHeight: high } = element;
 		const roomRight = window.innerWidth - (around.left + place.x + offset);
 		const x = roomRight >= wide + 8 ? place.x + offset : place.x - offset - wide;
@@ -80,7 +89,11 @@ function usePlacement(place: Place, offset: number): (element: HTMLDivElement | 
 
 export function FlameTip({ place, ...facts }: FactsProps & { readonly place: Place }): JSX.Element {
 	const ref = usePlacement(place, 14);
-	return <div class="tip" ref={ref} role="presentation"><Facts {...facts} /></div>;
+	return (
+		<div class="tip" ref={ref} role="presentation">
+			<Facts {...facts} />
+		</div>
+	);
 }
 
 export interface MenuAction {
@@ -111,12 +124,9 @@ export function FlameMenu({ place, actions, onClose, ...facts }: MenuProps): JSX
 		const buttons = [...(list.current?.querySelectorAll("button") ?? [])];
 		const at = buttons.findIndex((b) => b === document.activeElement);
 		const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
-		if (step !== 0)
-			buttons[(at + step + buttons.length) % buttons.length]?.focus();
-		else if (event.key === "Escape" || event.key === "Tab")
-			onClose();
-		else
-			return;
+		if (step !== 0) buttons[(at + step + buttons.length) % buttons.length]?.focus();
+		else if (event.key === "Escape" || event.key === "Tab") onClose();
+		else return;
 		event.preventDefault();
 		event.stopPropagation();
 	};
@@ -125,8 +135,16 @@ export function FlameMenu({ place, actions, onClose, ...facts }: MenuProps): JSX
 			<Facts {...facts} />
 			<div class="menu" role="menu" ref={list}>
 				{actions.map((a) => (
-					<button key={a.name} type="button" role="menuitem" class="item" tabIndex={-1} onClick={() => (onClose(), a.run())}>
-						<span>{a.name}</span>{a.hint && <kbd>{a.hint}</kbd>}
+					<button
+						key={a.name}
+						type="button"
+						role="menuitem"
+						class="item"
+						tabIndex={-1}
+						onClick={() => (onClose(), a.run())}
+					>
+						<span>{a.name}</span>
+						{a.hint && <kbd>{a.hint}</kbd>}
 					</button>
 				))}
 			</div>

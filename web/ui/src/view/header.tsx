@@ -27,7 +27,11 @@ export function Header(props: Props): JSX.Element {
 			<div class="brand">
 				<Logo />
 				<h1>Hearth</h1>
-				{status && <span class="host" title={`Hearth ${status.version} on ${status.host}`}>{status.host}</span>}
+				{status && (
+					<span class="host" title={`Hearth ${status.version} on ${status.host}`}>
+						{status.host}
+					</span>
+				)}
 			</div>
 			{props.children}
 			<div class="tools">
@@ -43,8 +47,14 @@ export function Header(props: Props): JSX.Element {
 function LiveButton({ isLive, hasFailed, onLive }: Props): JSX.Element {
 	const look = !isLive ? "live is-paused" : hasFailed ? "live is-failing" : "live";
 	return (
-		<button type="button" class={`button ${look}`} aria-pressed={isLive} aria-label={isLive ? "Live" : "Paused"} title={isLive ? "Hold what is on the screen ( p )" : "Follow the present ( p )"}
-			onClick={() => onLive(!isLive)}>
+		<button
+			type="button"
+			class={`button ${look}`}
+			aria-pressed={isLive}
+			aria-label={isLive ? "Live" : "Paused"}
+			title={isLive ? "Hold what is on the screen ( p )" : "Follow the present ( p )"}
+			onClick={() => onLive(!isLive)}
+		>
 			<span class="live-dot" aria-hidden="true" />
 			<span class="live-word">{isLive ? "Live" : "Paused"}</span>
 			<Icon name={isLive ? "pause" : "play"} />
@@ -56,24 +66,36 @@ function Downloads({ selection }: { readonly selection: Selection }): JSX.Elemen
 	const [copied, setCopied] = useState(false);
 	const pprof = exportUrl(selection, "pprof");
 	const command = `go tool pprof -http=: '${pprof}'`;
-	const copy = (): void => void navigator.clipboard?.writeText(command).then(() => setCopied(true), () => undefined);
+	const copy = (): void =>
+		void navigator.clipboard?.writeText(command).then(
+			() => setCopied(true),
+			() => undefined,
+		);
 	return (
 		<Popover class="button icon-only" title="Download" align="right" label={<Icon name="download" />}>
 			{() => (
 				<div class="downloads">
 					<p class="hint">The samples on the screen, as a file:</p>
-					<a class="item" href={pprof} download>pprof <span class="dim">.pb.gz, for go tool pprof and most viewers</span></a>
-					<a class="item" href={exportUrl(selection, "folded")} download>Folded stacks <span class="dim">text, for flamegraph.pl and grep</span></a>
+					<a class="item" href={pprof} download>
+						pprof <span class="dim">.pb.gz, for go tool pprof and most viewers</span>
+					</a>
+					<a class="item" href={exportUrl(selection, "folded")} download>
+						Folded stacks <span class="dim">text, for flamegraph.pl and grep</span>
+					</a>
 					<p class="hint">Or without a file:</p>
 					<code class="command">{command}</code>
-					<button type="button" class="button" onClick={copy}>{copied ? "Copied" : "Copy the command"}</button>
+					<button type="button" class="button" onClick={copy}>
+						{copied ? "Copied" : "Copy the command"}
+					</button>
 				</div>
 			)}
 		</Popover>
 	);
 }
 
-const NEXT: Readonly<Record<ThemeChoice, { readonly next: ThemeChoice; readonly icon: IconName; readonly name: string }>> = {
+const NEXT: Readonly<
+	Record<ThemeChoice, { readonly next: ThemeChoice; readonly icon: IconName; readonly name: string }>
+> = {
 	auto: { next: "light", icon: "auto", name: "as the system" },
 	light: { next: "dark", icon: "sun", name: "light" },
 	dark: { next: "auto", icon: "moon", name: "dark" },
@@ -82,7 +104,14 @@ const NEXT: Readonly<Record<ThemeChoice, { readonly next: ThemeChoice; readonly 
 function ThemeButton({ choice, choose }: Pick<Props, "choice" | "choose">): JSX.Element {
 	const { next, icon, name } = NEXT[choice];
 	return (
-		<button type="button" class="button icon-only theme-button" aria-label={`Theme: ${name}. Change to ${NEXT[next].name}.`} title={`Theme: ${name}`}
-			onClick={() => choose(next)}><Icon name={icon} /></button>
+		<button
+			type="button"
+			class="button icon-only theme-button"
+			aria-label={`Theme: ${name}. Change to ${NEXT[next].name}.`}
+			title={`Theme: ${name}`}
+			onClick={() => choose(next)}
+		>
+			<Icon name={icon} />
+		</button>
 	);
 }

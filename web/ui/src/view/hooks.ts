@@ -19,22 +19,21 @@ export function useUrlState(): readonly [UrlState, Go] {
 	const write = useCallback((mode: Mode): void => {
 		window.clearTimeout(timer.current);
 		const url = `${location.pathname}${formatUrlState(current.current)}`;
-		if (mode === "slide")
-			history.replaceState(null, "", url);
-		else if (url !== `${location.pathname}${location.search}`)
-			history.pushState(null, "", url);
+		if (mode === "slide") history.replaceState(null, "", url);
+		else if (url !== `${location.pathname}${location.search}`) history.pushState(null, "", url);
 	}, []);
 
-	const go = useCallback<Go>((patch, mode = "step") => {
-		const pending = current.current;
-		current.current = { ...pending, ...patch };
-		setState(current.current);
-		window.clearTimeout(timer.current);
-		if (mode === "step")
-			write("step");
-		else
-			timer.current = window.setTimeout(() => write("slide"), SLIDE_MS);
-	}, [write]);
+	const go = useCallback<Go>(
+		(patch, mode = "step") => {
+			const pending = current.current;
+			current.current = { ...pending, ...patch };
+			setState(current.current);
+			window.clearTimeout(timer.current);
+			if (mode === "step") write("step");
+			else timer.current = window.setTimeout(() => write("slide"), SLIDE_MS);
+		},
+		[write],
+	);
 
 	useEffect(() => {
 		const onPop = (): void => {
@@ -59,8 +58,7 @@ export function useBeat(ms: number): number {
 				timer = window.setInterval(() => setBeat((n) => n + 1), ms);
 		};
 		const onSeen = (): void => {
-			if (document.visibilityState === "visible")
-				setBeat((n) => n + 1);
+			if (document.visibilityState === "visible") setBeat((n) => n + 1);
 			next();
 		};
 		next();
@@ -74,11 +72,11 @@ export function useBeat(ms: number): number {
 }
 
 export interface Loaded<T> {
-	readonly data: T | null; /* the last good answer */
+	readonly data: T | null /* the last good answer */;
 	readonly error: string | null;
-	readonly isLoading: boolean; /* a new question is under way; refreshes do not count */
-	readonly isOld: boolean; /* data answers an earlier question */
-	readonly atMs: number; /* when data came, unix ms */
+	readonly isLoading: boolean /* a new question is under way; refreshes do not count */;
+	readonly isOld: boolean /* data answers an earlier question */;
+	readonly atMs: number /* when data came, unix ms */;
 }
 
 const NOTHING: Loaded<never> = { data: null, error: null, isLoading: true, isOld: false, atMs: 0 };
@@ -92,7 +90,12 @@ interface Asked {
 /* Loads when `key` changes (an older request is abandoned), and again on each `beat` unless a
  * request is under way. A key of null asks nothing and keeps what is there. After an error
  * every beat tries again, also when `isLive` is false. */
-export function useLoad<T>(key: string | null, beat: number, isLive: boolean, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
+export function useLoad<T>(
+	key: string | null,
+	beat: number,
+	isLive: boolean,
+	load: (signal: AbortSignal) => Promise<T>,
+): Loaded<T> {
 	const [loaded, setLoaded] = useState<Loaded<T>>(NOTHING);
 	const asked = useRef<Asked>({ key: "", beat: -1, flight: null });
 	const hasError = loaded.error !== null;
@@ -100,23 +103,29 @@ export function useLoad<T>(key: string | null, beat: number, isLive: boolean, lo
 		const last = asked.current;
 		const isNew = key !== null && last.key !== key;
 		const isDue = last.beat !== beat && (isLive || hasError) && !last.flight;
-		if (key === null)
-			return; /* the beat stays as it was: who looks again gets news at once */
+		if (key === null) return; /* the beat stays as it was: who looks again gets news at once */
 		last.beat = beat;
-		if (!(isNew || isDue))
-			return;
+		if (!(isNew || isDue)) return;
 		last.flight?.abort();
 		const flight = new AbortController();
 		asked.current = { key, beat, flight };
-		if (isNew)
-			setLoaded((l) => ({ ...l, isLoading: true, isOld: true }));
-		load(flight.signal).then(
-			(data) => setLoaded((l) => (flight.signal.aborted ? l : { data, error: null, isLoading: false, isOld: false, atMs: Date.now() })),
-			(error: unknown) => setLoaded((l) => (flight.signal.aborted ? l : { ...l, error: sentence(error), isLoading: false })),
-		).finally(() => {
-			if (asked.current.flight === flight)
-				asked.current.flight = null;
-		});
+		if (isNew) setLoaded((l) => ({ ...l, isLoading: true, isOld: true }));
+		load(flight.signal)
+			.then(
+				(data) =>
+					setLoaded((l) =>
+						flight.signal.aborted
+							? l
+							: { data, error: null, isLoading: false, isOld: false, atMs: Date.now() },
+					),
+				(error: unknown) =>
+					setLoaded((l) =>
+						flight.signal.aborted ? l : { ...l, error: sentence(error), isLoading: false },
+					),
+			)
+			.finally(() => {
+				if (asked.current.flight === flight) asked.current.flight = null;
+			});
 	}, [key, beat, isLive, hasError]);
 	useEffect(() => () => asked.current.flight?.abort(), []);
 	return loaded;
@@ -151,7 +160,11 @@ export function useMedia(query: string): boolean {
 	return matches;
 }
 
-export function useTheme(): { readonly theme: Theme; readonly choice: ThemeChoice; readonly choose: (choice: ThemeChoice) => void } {
+export function useTheme(): {
+	readonly theme: Theme;
+	readonly choice: ThemeChoice;
+	readonly choose: (choice: ThemeChoice) => void;
+} {
 	const [choice, setChoice] = useState(storedChoice);
 	const isDark = useMedia("(prefers-color-scheme: dark)");
 	const theme: Theme = choice === "auto" ? (isDark ? "dark" : "light") : choice;

@@ -8,13 +8,12 @@ const FIRST = 32;
 const LAST = 126;
 
 export interface Ruler {
-	fit(name: string, widthPx: number): string; /* "" when not even one letter fits */
+	fit(name: string, widthPx: number): string /* "" when not even one letter fits */;
 }
 
 export function makeRuler(context: CanvasRenderingContext2D): Ruler {
 	const widths = new Float32Array(LAST + 1);
-	for (let c = FIRST; c <= LAST; c++)
-		widths[c] = context.measureText(String.fromCharCode(c)).width;
+	for (let c = FIRST; c <= LAST; c++) widths[c] = context.measureText(String.fromCharCode(c)).width;
 	const widest = Math.max(context.measureText("W").width, context.measureText("漢").width);
 	const ellipsisPx = context.measureText(ELLIPSIS).width;
 	const fit = (name: string, widthPx: number): string => {
@@ -22,10 +21,8 @@ export function makeRuler(context: CanvasRenderingContext2D): Ruler {
 		let keep = 0; /* letters that leave room for the ellipsis */
 		for (let i = 0; i < name.length; i++) {
 			used += widths[name.charCodeAt(i)] || widest;
-			if (used > widthPx)
-				return keep > 0 ? name.slice(0, keep) + ELLIPSIS : "";
-			if (used + ellipsisPx <= widthPx)
-				keep = i + 1;
+			if (used > widthPx) return keep > 0 ? name.slice(0, keep) + ELLIPSIS : "";
+			if (used + ellipsisPx <= widthPx) keep = i + 1;
 		}
 		return name;
 	};

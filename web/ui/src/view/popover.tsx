@@ -22,11 +22,9 @@ export function Popover(props: Props): JSX.Element {
 		button.current?.focus();
 	};
 	useEffect(() => {
-		if (!isOpen)
-			return;
+		if (!isOpen) return;
 		const onPress = (event: Event): void => {
-			if (event.target instanceof Node && !root.current?.contains(event.target))
-				setOpen(false);
+			if (event.target instanceof Node && !root.current?.contains(event.target)) setOpen(false);
 		};
 		document.addEventListener("pointerdown", onPress, true);
 		document.addEventListener("focusin", onPress, true);
@@ -43,8 +41,16 @@ export function Popover(props: Props): JSX.Element {
 	};
 	return (
 		<div class="popover" ref={root} onKeyDown={onKeyDown}>
-			<button type="button" ref={button} class={props.class ?? "button"} title={props.title} aria-label={props.title}
-				aria-haspopup="dialog" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+			<button
+				type="button"
+				ref={button}
+				class={props.class ?? "button"}
+				title={props.title}
+				aria-label={props.title}
+				aria-haspopup="dialog"
+				aria-expanded={isOpen}
+				onClick={() => setOpen(!isOpen)}
+			>
 				{props.label}
 			</button>
 			{isOpen && (

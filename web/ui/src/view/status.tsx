@@ -3,20 +3,42 @@
  */
 import type { JSX } from "preact";
 import type { Status } from "../api";
-import { formatBytes, formatClock, formatCount, formatDate, formatNs, formatSeconds, formatShare } from "../model/format";
+import {
+	formatBytes,
+	formatClock,
+	formatCount,
+	formatDate,
+	formatNs,
+	formatSeconds,
+	formatShare,
+} from "../model/format";
 import { type Ledger, type Loss, balances, droppedOf, lossesOf } from "../model/ledger";
 import { Icon } from "./icons";
 import { Popover } from "./popover";
 
 type Fact = readonly [name: string, value: string, hint?: string];
 
-function Card({ title, facts, children }: { readonly title: string; readonly facts: readonly Fact[]; readonly children?: JSX.Element | false }): JSX.Element {
+function Card({
+	title,
+	facts,
+	children,
+}: {
+	readonly title: string;
+	readonly facts: readonly Fact[];
+	readonly children?: JSX.Element | false;
+}): JSX.Element {
 	return (
 		<section class="card">
 			<h2>{title}</h2>
 			<dl class="facts">
 				{facts.map(([name, value, hint]) => (
-					<div key={name}><dt>{name}</dt><dd>{value}{hint && <span class="dim"> {hint}</span>}</dd></div>
+					<div key={name}>
+						<dt>{name}</dt>
+						<dd>
+							{value}
+							{hint && <span class="dim"> {hint}</span>}
+						</dd>
+					</div>
 				))}
 			</dl>
 			{children}
@@ -28,20 +50,28 @@ const when = (us: number): string => (us > 0 ? `${formatDate(us)} ${formatClock(
 const seconds = (us: number): number => Math.max(0, Math.round(us / 1e6));
 
 function samplingFacts(s: Status): Fact[] {
-	const facts: Fact[] = [["Hearth", s.version], ["Host", s.host]];
-	if (!s.sampling)
-		return [...facts, ["Sampling", "no", "this server shows stored data"]];
+	const facts: Fact[] = [
+		["Hearth", s.version],
+		["Host", s.host],
+	];
+	if (!s.sampling) return [...facts, ["Sampling", "no", "this server shows stored data"]];
 	return [
 		...facts,
 		["Rate", `${s.rateHz} Hz`, "on each CPU"],
 		["CPUs", `${s.cpusSampled} of ${s.cpusOnline}`, "sampled"],
 		["Since", when(s.startUs), `(${formatSeconds(seconds(s.nowUs - s.startUs))})`],
-		["Processes", formatCount(s.processes)], ["Threads", formatCount(s.threads)], ["Executable files", formatCount(s.executables)],
+		["Processes", formatCount(s.processes)],
+		["Threads", formatCount(s.threads)],
+		["Executable files", formatCount(s.executables)],
 		["Stacks cached", formatCount(s.stacks["cached"] ?? 0)],
 		["Stacks cut", formatCount(s.stacks["cut"] ?? 0), "deeper than the limit; marked, not hidden"],
 		["Late ticks", formatCount(s.lateTicks), "their time was added to the next"],
 		["Process events", formatCount(s.sideband["records"] ?? 0)],
-		["Events lost", formatCount(s.sideband["lost"] ?? 0), `healed by ${formatCount(s.sideband["rescans"] ?? 0)} rescans`],
+		[
+			"Events lost",
+			formatCount(s.sideband["lost"] ?? 0),
+			`healed by ${formatCount(s.sideband["rescans"] ?? 0)} rescans`,
+		],
 	];
 }
 
@@ -52,8 +82,11 @@ function costFacts(s: Status): Fact[] {
 	const machineUs = (s.nowUs - s.startUs) * Math.max(1, s.cpusOnline);
 	return [
 		["Own CPU time", formatNs(cpuUs * 1e3), `${formatShare(cpuUs, machineUs)} of the machine`],
-		["In the kernel (BPF)", runs > 0 ? formatNs(bpfUs * 1e3) : "not measured",
-			runs > 0 ? `${formatShare(bpfUs, machineUs)}, ${formatNs((bpfUs * 1e3) / runs)} a sample` : ""],
+		[
+			"In the kernel (BPF)",
+			runs > 0 ? formatNs(bpfUs * 1e3) : "not measured",
+			runs > 0 ? `${formatShare(bpfUs, machineUs)}, ${formatNs((bpfUs * 1e3) / runs)} a sample` : "",
+		],
 		["Memory", formatBytes(s.cost["memory_bytes"] ?? 0)],
 	];
 }
@@ -66,33 +99,65 @@ function storeFacts(s: Status): Fact[] {
 		["Directory", s.directory || "–"],
 		["Size", formatBytes(bytes), samples > 0 ? `${(bytes / samples).toFixed(1)} bytes a sample` : ""],
 		["Samples", formatCount(samples)],
-		["Partitions", formatCount(s.store["partitions"] ?? 0), aside > 0 ? `${aside} damaged, set aside` : ""],
-		["Oldest", when(s.store["oldest_us"] ?? 0)], ["Newest", when(s.store["newest_us"] ?? 0)],
+		[
+			"Partitions",
+			formatCount(s.store["partitions"] ?? 0),
+			aside > 0 ? `${aside} damaged, set aside` : "",
+		],
+		["Oldest", when(s.store["oldest_us"] ?? 0)],
+		["Newest", when(s.store["newest_us"] ?? 0)],
 	];
 }
 
 function LedgerTable({ kernel, user }: { readonly kernel: Ledger; readonly user: Ledger }): JSX.Element {
 	const reasons = [...new Set([...Object.keys(kernel.dropped), ...Object.keys(user.dropped)])];
-	const cell = (n: number | undefined): JSX.Element => <td class={n ? "" : "dim"}>{n === undefined ? "" : formatCount(n)}</td>;
+	const cell = (n: number | undefined): JSX.Element => (
+		<td class={n ? "" : "dim"}>{n === undefined ? "" : formatCount(n)}</td>
+	);
 	const isEven = balances(kernel) && balances(user);
 	return (
 		<section class="card">
 			<h2>Ledger of samples</h2>
 			<table class="ledger">
-				<thead><tr><th /><th scope="col">kernel</th><th scope="col">user space</th></tr></thead>
+				<thead>
+					<tr>
+						<th />
+						<th scope="col">kernel</th>
+						<th scope="col">user space</th>
+					</tr>
+				</thead>
 				<tbody>
-					<tr><th scope="row">taken</th>{cell(kernel.taken)}{cell(user.taken)}</tr>
-					<tr><th scope="row">stored</th>{cell(kernel.stored)}{cell(user.stored)}</tr>
-					<tr><th scope="row">under way</th>{cell(kernel.pending)}{cell(user.pending)}</tr>
+					<tr>
+						<th scope="row">taken</th>
+						{cell(kernel.taken)}
+						{cell(user.taken)}
+					</tr>
+					<tr>
+						<th scope="row">stored</th>
+						{cell(kernel.stored)}
+						{cell(user.stored)}
+					</tr>
+					<tr>
+						<th scope="row">under way</th>
+						{cell(kernel.pending)}
+						{cell(user.pending)}
+					</tr>
 					{reasons.map((r) => (
-						<tr key={r} class={(kernel.dropped[r] ?? 0) + (user.dropped[r] ?? 0) > 0 ? "lost" : ""}>
-							<th scope="row">dropped: {r.replace(/_/g, " ")}</th>{cell(kernel.dropped[r])}{cell(user.dropped[r])}
+						<tr
+							key={r}
+							class={(kernel.dropped[r] ?? 0) + (user.dropped[r] ?? 0) > 0 ? "lost" : ""}
+						>
+							<th scope="row">dropped: {r.replace(/_/g, " ")}</th>
+							{cell(kernel.dropped[r])}
+							{cell(user.dropped[r])}
 						</tr>
 					))}
 				</tbody>
 			</table>
 			<p class={isEven ? "hint" : "fault"}>
-				{isEven ? "Taken = stored + dropped + under way holds on both sides." : "Taken is not stored + dropped + under way: the counters do not add up. Please report this."}
+				{isEven
+					? "Taken = stored + dropped + under way holds on both sides."
+					: "Taken is not stored + dropped + under way: the counters do not add up. Please report this."}
 			</p>
 		</section>
 	);
@@ -103,11 +168,25 @@ export function StatusView({ status }: { readonly status: Status }): JSX.Element
 	return (
 		<section class="status" aria-label="Status">
 			{status.notices.length > 0 && (
-				<section class="card wide"><h2>Notices</h2><ul>{status.notices.map((n) => <li key={n}>{n}</li>)}</ul></section>
+				<section class="card wide">
+					<h2>Notices</h2>
+					<ul>
+						{status.notices.map((n) => (
+							<li key={n}>{n}</li>
+						))}
+					</ul>
+				</section>
 			)}
-			{losses.length > 0 && <section class="card wide"><h2>Lost samples</h2><LossList losses={losses} /></section>}
+			{losses.length > 0 && (
+				<section class="card wide">
+					<h2>Lost samples</h2>
+					<LossList losses={losses} />
+				</section>
+			)}
 			<Card title="Sampling" facts={samplingFacts(status)} />
-			{status.sampling && status.kernel && status.user && <LedgerTable kernel={status.kernel} user={status.user} />}
+			{status.sampling && status.kernel && status.user && (
+				<LedgerTable kernel={status.kernel} user={status.user} />
+			)}
 			<div class="cards">
 				{status.sampling && <Card title="What Hearth costs" facts={costFacts(status)} />}
 				<Card title="Store" facts={storeFacts(status)} />
@@ -120,7 +199,12 @@ function LossList({ losses }: { readonly losses: readonly Loss[] }): JSX.Element
 	return (
 		<dl class="losses">
 			{losses.map((l) => (
-				<div key={l.reason}><dt>{formatCount(l.count)} <span>{l.reason.replace(/_/g, " ")}</span></dt><dd>{l.help}</dd></div>
+				<div key={l.reason}>
+					<dt>
+						{formatCount(l.count)} <span>{l.reason.replace(/_/g, " ")}</span>
+					</dt>
+					<dd>{l.help}</dd>
+				</div>
 			))}
 		</dl>
 	);
@@ -136,20 +220,49 @@ export function Alerts({ status }: { readonly status: Status }): JSX.Element | n
 	return (
 		<>
 			{lost > 0 && (
-				<Popover class={lost > taken * GRAVE_SHARE ? "button alert is-grave" : "button alert"} title="Lost samples" align="right"
-					label={<><Icon name="warn" /><span>{formatCount(lost)} lost</span><span class="wide-only">({formatShare(lost, taken)})</span></>}>
+				<Popover
+					class={lost > taken * GRAVE_SHARE ? "button alert is-grave" : "button alert"}
+					title="Lost samples"
+					align="right"
+					label={
+						<>
+							<Icon name="warn" />
+							<span>{formatCount(lost)} lost</span>
+							<span class="wide-only">({formatShare(lost, taken)})</span>
+						</>
+					}
+				>
 					{() => (
 						<div class="alert-panel">
-							<p>{formatCount(lost)} of {formatCount(taken)} samples taken since the start were lost. Times shown are low by about that share; red ticks on the timeline mark when.</p>
+							<p>
+								{formatCount(lost)} of {formatCount(taken)} samples taken since the start were
+								lost. Times shown are low by about that share; red ticks on the timeline mark
+								when.
+							</p>
 							<LossList losses={lossesOf(ledgers)} />
 						</div>
 					)}
 				</Popover>
 			)}
 			{status.notices.length > 0 && (
-				<Popover class="button notice" title="Notices" align="right"
-					label={<><Icon name="note" /><span class="wide-only">{status.notices.length}</span></>}>
-					{() => <ul class="alert-panel plain">{status.notices.map((n) => <li key={n}>{n}</li>)}</ul>}
+				<Popover
+					class="button notice"
+					title="Notices"
+					align="right"
+					label={
+						<>
+							<Icon name="note" />
+							<span class="wide-only">{status.notices.length}</span>
+						</>
+					}
+				>
+					{() => (
+						<ul class="alert-panel plain">
+							{status.notices.map((n) => (
+								<li key={n}>{n}</li>
+							))}
+						</ul>
+					)}
 				</Popover>
 			)}
 		</>

@@ -32,7 +32,12 @@ interface Column {
 const COLUMNS: readonly Column[] = [
 	{ name: "Self", key: "self", class: "number", title: "Time in the function itself" },
 	{ name: "%", key: "self", class: "number share", title: "Own time, of all" },
-	{ name: "Total", key: "total", class: "number wide-only", title: "Time in the function and what it calls" },
+	{
+		name: "Total",
+		key: "total",
+		class: "number wide-only",
+		title: "Time in the function and what it calls",
+	},
 	{ name: "%", key: "total", class: "number share", title: "Total time, of all" },
 	{ name: "Samples", key: "samples", class: "number wide-only", title: "Samples in the function itself" },
 	{ name: "Function", key: "name", class: "name", title: "Function" },
@@ -49,8 +54,7 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 	}, [table, parsed, state.sort, state.ascending]);
 	useEffect(() => {
 		const box = scroller.current;
-		if (!box)
-			return;
+		if (!box) return;
 		const measure = (): void => setView({ top: box.scrollTop, height: box.clientHeight });
 		const resizer = new ResizeObserver(measure);
 		resizer.observe(box);
@@ -59,30 +63,64 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 	}, []);
 	const { first, last } = visibleRows(rows.length, view.top, view.height, ROW_PX);
 	const selfUs = rows.reduce((sum, row) => sum + row.selfUs, 0);
-	const summary = !parsed.ok ? parsed.message
+	const summary = !parsed.ok
+		? parsed.message
 		: `${formatCount(rows.length)} of ${formatCount(table.functions)} functions${state.filter ? ` · ${formatShare(selfUs, table.totalUs)} self` : ""}`;
 	const pick = (row: TopRow): void => go({ tab: "flame", search: exactSearch(row.name) });
 	const sortBy = (key: SortKey): void =>
-		go({ sort: key, ascending: state.sort === key ? !state.ascending : key === "name" || key === "mapping" });
+		go({
+			sort: key,
+			ascending: state.sort === key ? !state.ascending : key === "name" || key === "mapping",
+		});
 	return (
 		<section class={isOld ? "table is-old" : "table"} aria-label="Functions">
 			<div class="bar">
 				<label class="search">
 					<Icon name="search" />
-					<input id="search" type="search" value={state.filter} placeholder="Function or library, or /regular expression/" spellcheck={false}
-						aria-label="Filter functions" aria-invalid={!parsed.ok} onInput={(e) => go({ filter: e.currentTarget.value }, "slide")} />
+					<input
+						id="search"
+						type="search"
+						value={state.filter}
+						placeholder="Function or library, or /regular expression/"
+						spellcheck={false}
+						aria-label="Filter functions"
+						aria-invalid={!parsed.ok}
+						onInput={(e) => go({ filter: e.currentTarget.value }, "slide")}
+					/>
 				</label>
-				<span class={parsed.ok ? "matched" : "matched fault"} role="status">{summary}</span>
+				<span class={parsed.ok ? "matched" : "matched fault"} role="status">
+					{summary}
+				</span>
 			</div>
 			<div class="table-scroll" ref={scroller} tabIndex={-1}>
 				<table aria-rowcount={rows.length + 1}>
 					<thead>
 						<tr>
 							{COLUMNS.map((c, i) => (
-								<th key={i} class={c.class} scope="col" title={c.title}
-									aria-sort={state.sort === c.key && c.name !== "%" ? (state.ascending ? "ascending" : "descending") : "none"}>
-									<button type="button" class={state.sort === c.key && c.name !== "%" ? "sorted" : ""} onClick={() => sortBy(c.key)}>
-										{c.name}{state.sort === c.key && c.name !== "%" && <span class={state.ascending ? "arrow up" : "arrow"}><Icon name="down" /></span>}
+								<th
+									key={i}
+									class={c.class}
+									scope="col"
+									title={c.title}
+									aria-sort={
+										state.sort === c.key && c.name !== "%"
+											? state.ascending
+												? "ascending"
+												: "descending"
+											: "none"
+									}
+								>
+									<button
+										type="button"
+										class={state.sort === c.key && c.name !== "%" ? "sorted" : ""}
+										onClick={() => sortBy(c.key)}
+									>
+										{c.name}
+										{state.sort === c.key && c.name !== "%" && (
+											<span class={state.ascending ? "arrow up" : "arrow"}>
+												<Icon name="down" />
+											</span>
+										)}
 									</button>
 								</th>
 							))}
@@ -91,9 +129,18 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 					<tbody>
 						{first > 0 && <tr aria-hidden="true" style={{ height: `${first * ROW_PX}px` }} />}
 						{rows.slice(first, last).map((row, i) => (
-							<Row key={`${row.name} ${row.mapping} ${row.kind}`} row={row} at={first + i} total={table.totalUs} theme={theme} onPick={pick} />
+							<Row
+								key={`${row.name} ${row.mapping} ${row.kind}`}
+								row={row}
+								at={first + i}
+								total={table.totalUs}
+								theme={theme}
+								onPick={pick}
+							/>
 						))}
-						{last < rows.length && <tr aria-hidden="true" style={{ height: `${(rows.length - last) * ROW_PX}px` }} />}
+						{last < rows.length && (
+							<tr aria-hidden="true" style={{ height: `${(rows.length - last) * ROW_PX}px` }} />
+						)}
 					</tbody>
 				</table>
 				{rows.length === 0 && <p class="hint table-empty">No function matches “{state.filter}”.</p>}
@@ -113,7 +160,10 @@ interface RowProps {
 function Share({ part, total }: { readonly part: number; readonly total: number }): JSX.Element {
 	return (
 		<span class="share-cell">
-			<span class="share-bar" style={{ width: `${total > 0 ? Math.min(100, (100 * part) / total) : 0}%` }} />
+			<span
+				class="share-bar"
+				style={{ width: `${total > 0 ? Math.min(100, (100 * part) / total) : 0}%` }}
+			/>
 			<span class="share-text">{formatShare(part, total)}</span>
 		</span>
 	);
@@ -123,14 +173,23 @@ function Row({ row, at, total, theme, onPick }: RowProps): JSX.Element {
 	return (
 		<tr aria-rowindex={at + 2} onClick={() => onPick(row)}>
 			<td class="number">{formatNs(row.selfUs * 1e3)}</td>
-			<td class="number share"><Share part={row.selfUs} total={total} /></td>
+			<td class="number share">
+				<Share part={row.selfUs} total={total} />
+			</td>
 			<td class="number wide-only">{formatNs(row.totalUs * 1e3)}</td>
-			<td class="number share"><Share part={row.totalUs} total={total} /></td>
+			<td class="number share">
+				<Share part={row.totalUs} total={total} />
+			</td>
 			<td class="number wide-only">{formatCount(row.selfSamples)}</td>
 			<td class="name">
-				<button type="button" title={`${row.name}\nShow in the flame graph`}><Swatch color={kindColor(theme, row.kind)} /><span>{row.name}</span></button>
+				<button type="button" title={`${row.name}\nShow in the flame graph`}>
+					<Swatch color={kindColor(theme, row.kind)} />
+					<span>{row.name}</span>
+				</button>
 			</td>
-			<td class="library" title={row.mapping}>{baseName(row.mapping)}</td>
+			<td class="library" title={row.mapping}>
+				{baseName(row.mapping)}
+			</td>
 		</tr>
 	);
 }

@@ -6,7 +6,15 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { formatClock, formatCores, formatCount, formatShare } from "../model/format";
-import { OTHER, type Series, type Stack, type Stretch, findGaps, pointAt, stackSeries } from "../model/timeline";
+import {
+	OTHER,
+	type Series,
+	type Stack,
+	type Stretch,
+	findGaps,
+	pointAt,
+	stackSeries,
+} from "../model/timeline";
 import { LINE_COLORS, type Theme, lineColor } from "./colors";
 import { Swatch } from "./flame";
 
@@ -25,25 +33,21 @@ const HEIGHT_PX = 148;
 /* A name keeps its colour as the ranking changes from refresh to refresh. */
 function useSlots(names: readonly string[], groupBy: string): readonly number[] {
 	const slots = useRef<{ groupBy: string; of: Map<string, number> }>({ groupBy, of: new Map() });
-	if (slots.current.groupBy !== groupBy)
-		slots.current = { groupBy, of: new Map() };
+	if (slots.current.groupBy !== groupBy) slots.current = { groupBy, of: new Map() };
 	const { of } = slots.current;
-	for (const name of [...of.keys()])
-		if (!names.includes(name))
-			of.delete(name);
+	for (const name of [...of.keys()]) if (!names.includes(name)) of.delete(name);
 	for (const name of names) {
-		if (name === OTHER || of.has(name))
-			continue;
+		if (name === OTHER || of.has(name)) continue;
 		const used = new Set(of.values());
 		let slot = 0;
-		while (used.has(slot) && slot < LINE_COLORS)
-			slot++;
+		while (used.has(slot) && slot < LINE_COLORS) slot++;
 		of.set(name, slot);
 	}
 	return names.map((name) => of.get(name) ?? -1);
 }
 
-const cssVar = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const cssVar = (name: string): string =>
+	getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 interface Drawn {
 	readonly stack: Stack;
@@ -57,8 +61,7 @@ function hatch(context: CanvasRenderingContext2D, color: string, ratio: number):
 	const tile = document.createElement("canvas");
 	tile.width = tile.height = Math.round(7 * ratio);
 	const pen = tile.getContext("2d");
-	if (!pen)
-		return null;
+	if (!pen) return null;
 	const size = tile.width;
 	pen.strokeStyle = color;
 	pen.lineWidth = ratio;
@@ -74,15 +77,15 @@ function hatch(context: CanvasRenderingContext2D, color: string, ratio: number):
 function drawMarks(u: uPlot, { gaps, series }: Drawn): void {
 	const { ctx, bbox } = u;
 	const ratio = uPlot.pxRatio;
-	const x = (us: number): number => Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(us / 1e6, "x", true)));
+	const x = (us: number): number =>
+		Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(us / 1e6, "x", true)));
 	ctx.save();
 	ctx.fillStyle = hatch(ctx, cssVar("--hatch"), ratio) ?? "transparent";
 	for (const gap of gaps)
 		ctx.fillRect(x(gap.fromUs), bbox.top, x(gap.untilUs) - x(gap.fromUs), bbox.height);
 	ctx.fillStyle = cssVar("--red");
 	series.dropped.forEach((count, i) => {
-		if (count === 0)
-			return;
+		if (count === 0) return;
 		const left = x(series.startUs + i * series.stepUs);
 		const right = x(series.startUs + (i + 1) * series.stepUs);
 		ctx.fillRect(left, bbox.top, Math.max(2 * ratio, right - left), 5 * ratio);
@@ -96,49 +99,95 @@ function axisFont(): string {
 
 type OnCursor = (point: number | null, leftPx: number) => void;
 
-function makePlot(host: HTMLElement, drawn: { current: Drawn }, on: { cursor: OnCursor; brush: Props["onBrush"]; widen: () => void }): uPlot {
+function makePlot(
+	host: HTMLElement,
+	drawn: { current: Drawn },
+	on: { cursor: OnCursor; brush: Props["onBrush"]; widen: () => void },
+): uPlot {
 	const { stack } = drawn.current;
 	const stepped = uPlot.paths.stepped?.({ align: 1 });
 	const lines: uPlot.Series[] = stack.names.map((_, i) => {
 		const line = stack.names.length - 1 - i; /* the top one first: lower ones cover it */
 		const color = (): string => lineColor(drawn.current.theme, drawn.current.slots[line] ?? -1);
-		return { fill: color, stroke: color, width: 0, points: { show: false }, ...(stepped ? { paths: stepped } : {}) };
+		return {
+			fill: color,
+			stroke: color,
+			width: 0,
+			points: { show: false },
+			...(stepped ? { paths: stepped } : {}),
+		};
 	});
 	const axis = { stroke: () => cssVar("--dim"), font: axisFont(), ticks: { show: false } };
 	const options: uPlot.Options = {
-		width: Math.max(120, host.clientWidth), height: HEIGHT_PX, legend: { show: false }, padding: [8, 6, 0, 0],
+		width: Math.max(120, host.clientWidth),
+		height: HEIGHT_PX,
+		legend: { show: false },
+		padding: [8, 6, 0, 0],
 		cursor: {
-			y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 4 },
+			y: false,
+			points: { show: false },
+			drag: { x: true, y: false, setScale: false, dist: 4 },
 			bind: { dblclick: () => () => (on.widen(), null) },
 		},
 		scales: {
-			x: { time: true, range: () => [drawn.current.series.fromUs / 1e6, drawn.current.series.untilUs / 1e6] },
-			y: { range: (_, __, max) => [0, Math.max(0.01, max * 1.08)] },
+			x: {
+				time: true,
+				range: () => [drawn.current.series.fromUs / 1e6, drawn.current.series.untilUs / 1e6],
+			},
+			y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
 		},
 		axes: [
-			{ ...axis, size: 20, gap: 4, grid: { show: false }, space: 70, values: (u, splits, _, __, incr) => timeLabels(splits, incr, (s) => u.valToPos(s, "x") > u.over.clientWidth - 14) },
-			{ ...axis, size: 44, gap: 6, space: 28, grid: { stroke: () => cssVar("--grid"), width: 1 }, values: (_, splits) => splits.map((v) => String(Number(v.toFixed(3)))) },
+			{
+				...axis,
+				size: 20,
+				gap: 4,
+				grid: { show: false },
+				space: 70,
+				values: (u, splits, _, __, incr) =>
+					timeLabels(splits, incr, (s) => u.valToPos(s, "x") > u.over.clientWidth - 14),
+			},
+			{
+				...axis,
+				size: 44,
+				gap: 6,
+				space: 28,
+				grid: { stroke: () => cssVar("--grid"), width: 1 },
+				values: (_, splits) => splits.map((v) => String(Number(v.toPrecision(3)))),
+			},
 		],
 		series: [{}, ...lines],
 		hooks: {
 			draw: [(u) => drawMarks(u, drawn.current)],
-			setCursor: [(u) => {
-				const left = u.cursor.left ?? -1;
-				on.cursor(left < 0 ? null : pointAt(drawn.current.series, u.posToVal(left, "x") * 1e6), left + u.over.offsetLeft);
-			}],
-			setSelect: [(u) => {
-				if (u.select.width < 2)
-					return;
-				on.brush(u.posToVal(u.select.left, "x") * 1e6, u.posToVal(u.select.left + u.select.width, "x") * 1e6);
-				u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-			}],
+			setCursor: [
+				(u) => {
+					const left = u.cursor.left ?? -1;
+					on.cursor(
+						left < 0 ? null : pointAt(drawn.current.series, u.posToVal(left, "x") * 1e6),
+						left + u.over.offsetLeft,
+					);
+				},
+			],
+			setSelect: [
+				(u) => {
+					if (u.select.width < 2) return;
+					on.brush(
+						u.posToVal(u.select.left, "x") * 1e6,
+						u.posToVal(u.select.left + u.select.width, "x") * 1e6,
+					);
+					u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+				},
+			],
 		},
 	};
 	return new uPlot(options, plotData(stack), host);
 }
 
 /* The date only where it changes; nothing where the edge would cut it. */
-function timeLabels(splits: readonly number[], stepSeconds: number, isAtEdge: (seconds: number) => boolean): string[] {
+function timeLabels(
+	splits: readonly number[],
+	stepSeconds: number,
+	isAtEdge: (seconds: number) => boolean,
+): string[] {
 	let day = "";
 	return splits.map((seconds) => {
 		const date = new Date(seconds * 1000);
@@ -146,8 +195,7 @@ function timeLabels(splits: readonly number[], stepSeconds: number, isAtEdge: (s
 		const today = date.toDateString();
 		const isNewDay = day !== "" && today !== day;
 		day = today;
-		if (isAtEdge(seconds))
-			return "";
+		if (isAtEdge(seconds)) return "";
 		if (isNewDay || stepSeconds >= 86400)
 			return date.toLocaleDateString(undefined, { month: "short", day: "numeric" });
 		return stepSeconds >= 60 ? clock.slice(0, 5) : clock;
@@ -163,19 +211,24 @@ function useKeys(plot: { current: uPlot | null }, props: Props): (event: Keyboar
 	const anchor = useRef<number | null>(null);
 	return (event) => {
 		const u = plot.current;
-		if (!u || event.ctrlKey || event.metaKey || event.altKey)
-			return;
+		if (!u || event.ctrlKey || event.metaKey || event.altKey) return;
 		const width = u.over.clientWidth;
 		const at = u.cursor.left === undefined || u.cursor.left < 0 ? width / 2 : u.cursor.left;
 		const step = Math.max(4, width / props.series.coveredUs.length);
 		const moveTo = (left: number): void => {
 			const next = Math.min(width - 1, Math.max(0, left));
-			if (event.shiftKey)
-				anchor.current ??= at;
-			else
-				anchor.current = null;
+			if (event.shiftKey) anchor.current ??= at;
+			else anchor.current = null;
 			const from = anchor.current ?? next;
-			u.setSelect({ left: Math.min(from, next), width: Math.abs(next - from), top: 0, height: u.over.clientHeight }, false);
+			u.setSelect(
+				{
+					left: Math.min(from, next),
+					width: Math.abs(next - from),
+					top: 0,
+					height: u.over.clientHeight,
+				},
+				false,
+			);
 			u.setCursor({ left: next, top: 10 });
 		};
 		const clear = (): void => {
@@ -183,15 +236,19 @@ function useKeys(plot: { current: uPlot | null }, props: Props): (event: Keyboar
 			u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
 		};
 		const keys: Readonly<Record<string, () => void>> = {
-			ArrowLeft: () => moveTo(at - step), ArrowRight: () => moveTo(at + step), Home: () => moveTo(0), End: () => moveTo(width - 1),
+			ArrowLeft: () => moveTo(at - step),
+			ArrowRight: () => moveTo(at + step),
+			Home: () => moveTo(0),
+			End: () => moveTo(width - 1),
 			Enter: () => {
 				const { left, width: wide } = u.select;
 				const time = (px: number): number => u.posToVal(px, "x") * 1e6;
 				clear();
-				if (wide > 1)
-					props.onBrush(time(left), time(left + wide));
+				if (wide > 1) props.onBrush(time(left), time(left + wide));
 			},
-			Escape: clear, "-": props.onWiden, "+": props.onNarrow,
+			Escape: clear,
+			"-": props.onWiden,
+			"+": props.onNarrow,
 		};
 		const run = keys[event.key];
 		if (run) {
@@ -218,15 +275,16 @@ export function Timeline(props: Props): JSX.Element {
 	const lines = stack.names.length;
 	useEffect(() => {
 		const box = host.current;
-		if (!box)
-			return;
+		if (!box) return;
 		const made = makePlot(box, drawn, {
 			cursor: (point, leftPx) => setCursor(point === null ? null : { point, leftPx }),
 			brush: (a, b) => latest.current.onBrush(a, b),
 			widen: () => latest.current.onWiden(),
 		});
 		plot.current = made;
-		const resizer = new ResizeObserver(() => made.setSize({ width: Math.max(120, box.clientWidth), height: HEIGHT_PX }));
+		const resizer = new ResizeObserver(() =>
+			made.setSize({ width: Math.max(120, box.clientWidth), height: HEIGHT_PX }),
+		);
 		resizer.observe(box);
 		return () => {
 			resizer.disconnect();
@@ -240,10 +298,24 @@ export function Timeline(props: Props): JSX.Element {
 	return (
 		<div class={props.isOld ? "timeline is-old" : "timeline"}>
 			<Legend stack={stack} slots={slots} theme={theme} onPick={props.onPick} />
-			<div class="plot" ref={host} tabIndex={0} role="application" onKeyDown={onKeyDown} onBlur={() => setCursor(null)}
-				aria-label="Use over time. Arrow keys move the cursor, with Shift they select, Enter zooms into the selection, minus zooms out." />
+			<div
+				class="plot"
+				ref={host}
+				tabIndex={0}
+				role="application"
+				onKeyDown={onKeyDown}
+				onBlur={() => setCursor(null)}
+				aria-label="Use over time. Arrow keys move the cursor, with Shift they select, Enter zooms into the selection, minus zooms out."
+			/>
 			{cursor && cursor.point < series.coveredUs.length && (
-				<TimeTip series={series} stack={stack} slots={slots} theme={theme} point={cursor.point} leftPx={cursor.leftPx} />
+				<TimeTip
+					series={series}
+					stack={stack}
+					slots={slots}
+					theme={theme}
+					point={cursor.point}
+					leftPx={cursor.leftPx}
+				/>
 			)}
 		</div>
 	);
@@ -262,14 +334,23 @@ function Legend({ stack, slots, theme, onPick }: LegendProps): JSX.Element {
 		<ul class="lines plain" aria-label="Lines">
 			{stack.names.map((name, i) => (
 				<li key={name}>
-					{name === OTHER
-						? <span class="line"><Swatch color={lineColor(theme, -1)} />other <span class="line-share">{formatShare(stack.totalsUs[i]!, total)}</span></span>
-						: (
-							<button type="button" class="line" title={`Only ${name}. With Alt: all but ${name}.`} onClick={(e) => onPick(name, e.altKey)}>
-								<Swatch color={lineColor(theme, slots[i] ?? -1)} /><span class="line-name">{name || "(none)"}</span>
-								<span class="line-share">{formatShare(stack.totalsUs[i]!, total)}</span>
-							</button>
-						)}
+					{name === OTHER ? (
+						<span class="line">
+							<Swatch color={lineColor(theme, -1)} />
+							other <span class="line-share">{formatShare(stack.totalsUs[i]!, total)}</span>
+						</span>
+					) : (
+						<button
+							type="button"
+							class="line"
+							title={`Only ${name}. With Alt: all but ${name}.`}
+							onClick={(e) => onPick(name, e.altKey)}
+						>
+							<Swatch color={lineColor(theme, slots[i] ?? -1)} />
+							<span class="line-name">{name || "(none)"}</span>
+							<span class="line-share">{formatShare(stack.totalsUs[i]!, total)}</span>
+						</button>
+					)}
 				</li>
 			))}
 		</ul>
@@ -287,26 +368,56 @@ interface TipProps {
 
 function TimeTip({ series, stack, slots, theme, point, leftPx }: TipProps): JSX.Element {
 	const fromUs = series.startUs + point * series.stepUs;
-	const values = stack.names.map((name, i) => ({ name, slot: slots[i] ?? -1, cores: stack.cores[i]?.[point] ?? null }));
+	const values = stack.names.map((name, i) => ({
+		name,
+		slot: slots[i] ?? -1,
+		cores: stack.cores[i]?.[point] ?? null,
+	}));
 	const sum = values.reduce((total, v) => total + (v.cores ?? 0), 0);
 	const covered = series.coveredUs[point]!;
 	const lost = series.dropped[point]!;
 	const onRight = leftPx < 420;
 	return (
-		<div class="tip time-tip" role="status" style={onRight ? { left: `${leftPx + 14}px` } : { right: `calc(100% - ${leftPx - 14}px)` }}>
-			<div class="tip-time">{formatClock(fromUs)} – {formatClock(fromUs + series.stepUs)}</div>
-			{covered === 0 ? <div>Hearth was not sampling.</div> : (
+		<div
+			class="tip time-tip"
+			role="status"
+			style={onRight ? { left: `${leftPx + 14}px` } : { right: `calc(100% - ${leftPx - 14}px)` }}
+		>
+			<div class="tip-time">
+				{formatClock(fromUs)} – {formatClock(fromUs + series.stepUs)}
+			</div>
+			{covered === 0 ? (
+				<div>Hearth was not sampling.</div>
+			) : (
 				<table class="tip-table">
 					<tbody>
-						{[...values].reverse().filter((v) => (v.cores ?? 0) > 0).map((v) => (
-							<tr key={v.name}><th><Swatch color={lineColor(theme, v.slot)} />{v.name || "(none)"}</th><td>{formatCores(v.cores ?? 0)}</td></tr>
-						))}
-						<tr class="sum"><th>all, in cores</th><td>{formatCores(sum)}</td></tr>
+						{[...values]
+							.reverse()
+							.filter((v) => (v.cores ?? 0) > 0)
+							.map((v) => (
+								<tr key={v.name}>
+									<th>
+										<Swatch color={lineColor(theme, v.slot)} />
+										{v.name || "(none)"}
+									</th>
+									<td>{formatCores(v.cores ?? 0)}</td>
+								</tr>
+							))}
+						<tr class="sum">
+							<th>all, in cores</th>
+							<td>{formatCores(sum)}</td>
+						</tr>
 					</tbody>
 				</table>
 			)}
-			{covered > 0 && covered < series.stepUs && <div class="tip-where">Sampled {formatShare(covered, series.stepUs)} of this step.</div>}
-			{lost > 0 && <div class="fault">{formatCount(lost)} samples lost ({formatShare(lost, series.taken[point]!)}).</div>}
+			{covered > 0 && covered < series.stepUs && (
+				<div class="tip-where">Sampled {formatShare(covered, series.stepUs)} of this step.</div>
+			)}
+			{lost > 0 && (
+				<div class="fault">
+					{formatCount(lost)} samples lost ({formatShare(lost, series.taken[point]!)}).
+				</div>
+			)}
 		</div>
 	);
 }

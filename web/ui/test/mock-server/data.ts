@@ -23,9 +23,41 @@ const native = (mapping: string, ...names: string[]): Frame[] => names.map((n) =
 const inlined = (mapping: string, ...names: string[]): Frame[] => names.map((n) => [n, mapping, 3]);
 
 const SYSCALL = kernel("entry_SYSCALL_64_after_hwframe", "do_syscall_64");
-const READ = [...SYSCALL, ...kernel("ksys_read", "vfs_read", "ext4_file_read_iter", "filemap_read", "copy_page_to_iter", "_copy_to_iter")];
-const FAULT = kernel("asm_exc_page_fault", "exc_page_fault", "do_user_addr_fault", "handle_mm_fault", "do_anonymous_page", "clear_page_erms");
-const SEND = [...SYSCALL, ...kernel("__x64_sys_sendto", "__sys_sendto", "sock_sendmsg", "tcp_sendmsg", "tcp_sendmsg_locked", "tcp_push", "__tcp_push_pending_frames", "tcp_write_xmit", "__ip_queue_xmit", "ip_output", "__dev_queue_xmit")];
+const READ = [
+	...SYSCALL,
+	...kernel(
+		"ksys_read",
+		"vfs_read",
+		"ext4_file_read_iter",
+		"filemap_read",
+		"copy_page_to_iter",
+		"_copy_to_iter",
+	),
+];
+const FAULT = kernel(
+	"asm_exc_page_fault",
+	"exc_page_fault",
+	"do_user_addr_fault",
+	"handle_mm_fault",
+	"do_anonymous_page",
+	"clear_page_erms",
+);
+const SEND = [
+	...SYSCALL,
+	...kernel(
+		"__x64_sys_sendto",
+		"__sys_sendto",
+		"sock_sendmsg",
+		"tcp_sendmsg",
+		"tcp_sendmsg_locked",
+		"tcp_push",
+		"__tcp_push_pending_frames",
+		"tcp_write_xmit",
+		"__ip_queue_xmit",
+		"ip_output",
+		"__dev_queue_xmit",
+	),
+];
 const POSTGRES = "/usr/lib/postgresql/15/bin/postgres";
 const CC1 = "/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus";
 
@@ -39,31 +71,179 @@ interface Process {
 
 const PROCESSES: readonly Process[] = [
 	{
-		comm: "postgres", cores: 0.92, tails: [READ, FAULT, native(LIBC, "__memmove_avx_unaligned_erms")],
-		root: [...native(LIBC, "__libc_start_main", "__libc_start_call_main"), ...native(POSTGRES, "main", "PostmasterMain", "ServerLoop", "PostgresMain", "exec_simple_query", "PortalRun", "standard_ExecutorRun")],
-		pool: [...native(POSTGRES, "ExecHashJoin", "ExecProcNode", "ExecScan", "heap_getnextslot", "ExecInterpExpr", "hash_search_with_hash_value", "tuplesort_performsort", "qsort_tuple", "ReadBufferExtended", "LWLockAcquire", "bttextcmp", "numeric_add", "_bt_search", "index_getnext_slot"), ...inlined(POSTGRES, "ExecQual", "slot_getattr", "pg_atomic_read_u32")],
+		comm: "postgres",
+		cores: 0.92,
+		tails: [READ, FAULT, native(LIBC, "__memmove_avx_unaligned_erms")],
+		root: [
+			...native(LIBC, "__libc_start_main", "__libc_start_call_main"),
+			...native(
+				POSTGRES,
+				"main",
+				"PostmasterMain",
+				"ServerLoop",
+				"PostgresMain",
+				"exec_simple_query",
+				"PortalRun",
+				"standard_ExecutorRun",
+			),
+		],
+		pool: [
+			...native(
+				POSTGRES,
+				"ExecHashJoin",
+				"ExecProcNode",
+				"ExecScan",
+				"heap_getnextslot",
+				"ExecInterpExpr",
+				"hash_search_with_hash_value",
+				"tuplesort_performsort",
+				"qsort_tuple",
+				"ReadBufferExtended",
+				"LWLockAcquire",
+				"bttextcmp",
+				"numeric_add",
+				"_bt_search",
+				"index_getnext_slot",
+			),
+			...inlined(POSTGRES, "ExecQual", "slot_getattr", "pg_atomic_read_u32"),
+		],
 	},
 	{
-		comm: "cc1plus", cores: 0.55, tails: [FAULT, native(LIBC, "_int_malloc"), native(LIBC, "__memset_avx2_erms")],
-		root: [...native(LIBC, "__libc_start_main"), ...native(CC1, "main", "toplev::main(int, char**)", "do_compile()")],
-		pool: [...native(CC1, "c_parse_file()", "cp_parser_translation_unit(cp_parser*)", "tsubst_copy_and_build(tree_node*, tree_node*, int, tree_node*, bool, bool)", "finish_template_type(tree_node*, tree_node*, int)", "execute_pass_list(function*, opt_pass*)", "df_analyze()", "ira(_IO_FILE*)", "ggc_internal_alloc(unsigned long, void (*)(void*), unsigned long, unsigned long)", "walk_tree_1(tree_node**, tree_node* (*)(tree_node**, int*, void*), void*, hash_set<tree_node*>*)", "bitmap_ior_into(bitmap_head*, bitmap_head const*)"), ...inlined(CC1, "std::vector<edge_def*, std::allocator<edge_def*> >::push_back(edge_def* const&)", "hash_table<pointer_hash<tree_node> >::find_slot(tree_node* const&, insert_option)")],
+		comm: "cc1plus",
+		cores: 0.55,
+		tails: [FAULT, native(LIBC, "_int_malloc"), native(LIBC, "__memset_avx2_erms")],
+		root: [
+			...native(LIBC, "__libc_start_main"),
+			...native(CC1, "main", "toplev::main(int, char**)", "do_compile()"),
+		],
+		pool: [
+			...native(
+				CC1,
+				"c_parse_file()",
+				"cp_parser_translation_unit(cp_parser*)",
+				"tsubst_copy_and_build(tree_node*, tree_node*, int, tree_node*, bool, bool)",
+				"finish_template_type(tree_node*, tree_node*, int)",
+				"execute_pass_list(function*, opt_pass*)",
+				"df_analyze()",
+				"ira(_IO_FILE*)",
+				"ggc_internal_alloc(unsigned long, void (*)(void*), unsigned long, unsigned long)",
+				"walk_tree_1(tree_node**, tree_node* (*)(tree_node**, int*, void*), void*, hash_set<tree_node*>*)",
+				"bitmap_ior_into(bitmap_head*, bitmap_head const*)",
+			),
+			...inlined(
+				CC1,
+				"std::vector<edge_def*, std::allocator<edge_def*> >::push_back(edge_def* const&)",
+				"hash_table<pointer_hash<tree_node> >::find_slot(tree_node* const&, insert_option)",
+			),
+		],
 	},
 	{
-		comm: "node", cores: 0.33, tails: [SEND, [["[vdso]:clock_gettime", "[vdso]", 5]]],
-		root: [...native("/usr/bin/node", "_start", "node::Start(int, char**)", "node::SpinEventLoop(node::Environment*)", "uv_run", "uv__io_poll")],
-		pool: [["LazyCompile:~processTicksAndRejections node:internal/process/task_queues:67", "[jit]", 4], ["LazyCompile:*handleRequest /srv/api/server.js:212", "[jit]", 4], ["LazyCompile:*JSON.stringify", "[jit]", 4], ["LazyCompile:~render /srv/api/views/list.js:31", "[jit]", 4], ["RegExp:^/orders/(\\d+)$", "[jit]", 4], ...native("/usr/bin/node", "v8::internal::Heap::Scavenge()", "v8::internal::JsonStringifier::Serialize_(v8::internal::Handle<v8::internal::Object>)", "node::StreamBase::Writev(v8::FunctionCallbackInfo<v8::Value> const&)")],
+		comm: "node",
+		cores: 0.33,
+		tails: [SEND, [["[vdso]:clock_gettime", "[vdso]", 5]]],
+		root: [
+			...native(
+				"/usr/bin/node",
+				"_start",
+				"node::Start(int, char**)",
+				"node::SpinEventLoop(node::Environment*)",
+				"uv_run",
+				"uv__io_poll",
+			),
+		],
+		pool: [
+			["LazyCompile:~processTicksAndRejections node:internal/process/task_queues:67", "[jit]", 4],
+			["LazyCompile:*handleRequest /srv/api/server.js:212", "[jit]", 4],
+			["LazyCompile:*JSON.stringify", "[jit]", 4],
+			["LazyCompile:~render /srv/api/views/list.js:31", "[jit]", 4],
+			["RegExp:^/orders/(\\d+)$", "[jit]", 4],
+			...native(
+				"/usr/bin/node",
+				"v8::internal::Heap::Scavenge()",
+				"v8::internal::JsonStringifier::Serialize_(v8::internal::Handle<v8::internal::Object>)",
+				"node::StreamBase::Writev(v8::FunctionCallbackInfo<v8::Value> const&)",
+			),
+		],
 	},
 	{
-		comm: "nginx", cores: 0.12, tails: [SEND, READ],
-		root: native("/usr/sbin/nginx", "main", "ngx_master_process_cycle", "ngx_worker_process_cycle", "ngx_process_events_and_timers", "ngx_epoll_process_events"),
-		pool: native("/usr/sbin/nginx", "ngx_http_wait_request_handler", "ngx_http_process_request_line", "ngx_http_handler", "ngx_http_upstream_process_header", "ngx_output_chain", "ngx_writev"),
+		comm: "nginx",
+		cores: 0.12,
+		tails: [SEND, READ],
+		root: native(
+			"/usr/sbin/nginx",
+			"main",
+			"ngx_master_process_cycle",
+			"ngx_worker_process_cycle",
+			"ngx_process_events_and_timers",
+			"ngx_epoll_process_events",
+		),
+		pool: native(
+			"/usr/sbin/nginx",
+			"ngx_http_wait_request_handler",
+			"ngx_http_process_request_line",
+			"ngx_http_handler",
+			"ngx_http_upstream_process_header",
+			"ngx_output_chain",
+			"ngx_writev",
+		),
 	},
-	{ comm: "kworker/1:2", cores: 0.05, root: kernel("ret_from_fork", "kthread", "worker_thread", "process_one_work"), pool: kernel("wb_workfn", "wb_writeback", "ext4_writepages", "blk_mq_run_work_fn", "virtqueue_add_sgs"), tails: [] },
-	{ comm: "sshd", cores: 0.02, root: native("/usr/sbin/sshd", "main", "server_loop2"), pool: native("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "EVP_Cipher", "chacha20_avx2", "poly1305_blocks_avx2"), tails: [SEND] },
-	{ comm: "hearth", cores: 0.012, root: native("/usr/bin/hearth", "main", "sampler_run"), pool: native("/usr/bin/hearth", "ring_drain", "stack_store_put", "segment_encode"), tails: [READ] },
-	{ comm: "systemd-journal", cores: 0.01, root: native("/usr/lib/systemd/systemd-journald", "main"), pool: native("/usr/lib/systemd/systemd-journald", "server_process_datagram", "journal_file_append_entry"), tails: [READ] },
-	{ comm: "cron", cores: 0.004, root: native("/usr/sbin/cron", "main", "[cron+0x51c0]"), pool: [["[truncated]", "", 6]], tails: [] },
-	{ comm: "containerd", cores: 0.003, root: native("/usr/bin/containerd", "runtime.main", "main.main"), pool: native("/usr/bin/containerd", "runtime.gcDrain", "runtime.scanobject"), tails: [] },
+	{
+		comm: "kworker/1:2",
+		cores: 0.05,
+		root: kernel("ret_from_fork", "kthread", "worker_thread", "process_one_work"),
+		pool: kernel(
+			"wb_workfn",
+			"wb_writeback",
+			"ext4_writepages",
+			"blk_mq_run_work_fn",
+			"virtqueue_add_sgs",
+		),
+		tails: [],
+	},
+	{
+		comm: "sshd",
+		cores: 0.02,
+		root: native("/usr/sbin/sshd", "main", "server_loop2"),
+		pool: native(
+			"/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+			"EVP_Cipher",
+			"chacha20_avx2",
+			"poly1305_blocks_avx2",
+		),
+		tails: [SEND],
+	},
+	{
+		comm: "hearth",
+		cores: 0.012,
+		root: native("/usr/bin/hearth", "main", "sampler_run"),
+		pool: native("/usr/bin/hearth", "ring_drain", "stack_store_put", "segment_encode"),
+		tails: [READ],
+	},
+	{
+		comm: "systemd-journal",
+		cores: 0.01,
+		root: native("/usr/lib/systemd/systemd-journald", "main"),
+		pool: native(
+			"/usr/lib/systemd/systemd-journald",
+			"server_process_datagram",
+			"journal_file_append_entry",
+		),
+		tails: [READ],
+	},
+	{
+		comm: "cron",
+		cores: 0.004,
+		root: native("/usr/sbin/cron", "main", "[cron+0x51c0]"),
+		pool: [["[truncated]", "", 6]],
+		tails: [],
+	},
+	{
+		comm: "containerd",
+		cores: 0.003,
+		root: native("/usr/bin/containerd", "runtime.main", "main.main"),
+		pool: native("/usr/bin/containerd", "runtime.gcDrain", "runtime.scanobject"),
+		tails: [],
+	},
 ];
 
 export const TICK_NS = 10_000_000;
@@ -73,8 +253,7 @@ function add(node: Node, frames: readonly Frame[], ns: number): void {
 	let at = node;
 	for (const [name, mapping, kind] of frames) {
 		let child = at.children.find((c) => c.name === name && c.mapping === mapping && c.kind === kind);
-		if (!child)
-			at.children.push(child = { name, mapping, kind, selfNs: 0, totalNs: 0, children: [] });
+		if (!child) at.children.push((child = { name, mapping, kind, selfNs: 0, totalNs: 0, children: [] }));
 		child.totalNs += ns;
 		at = child;
 	}
@@ -87,8 +266,7 @@ function frames(process: Process, random: () => number, depth: number): Frame[] 
 	for (let i = 0; i < levels; i++)
 		stack.push(process.pool[Math.floor(random() * random() * process.pool.length)]!);
 	const tail = process.tails[Math.floor(random() * process.tails.length * 1.6)];
-	if (tail)
-		stack.push(...tail.slice(0, 1 + Math.floor((1 - random() * random()) * tail.length)));
+	if (tail) stack.push(...tail.slice(0, 1 + Math.floor((1 - random() * random()) * tail.length)));
 	return stack;
 }
 
@@ -97,7 +275,7 @@ export interface Wanted {
 	readonly keep: (comm: string) => boolean;
 	readonly focus: string;
 	readonly byComm: boolean;
-	readonly stacks: number; /* distinct ones to try for; sets the size of the tree */
+	readonly stacks: number /* distinct ones to try for; sets the size of the tree */;
 }
 
 export function makeTree(wanted: Wanted): Node {
@@ -125,14 +303,16 @@ function sortChildren(node: Node): void {
 }
 
 /* Depth first, with parents. */
-export function flatten(root: Node): { readonly nodes: readonly Node[]; readonly parents: readonly number[] } {
+export function flatten(root: Node): {
+	readonly nodes: readonly Node[];
+	readonly parents: readonly number[];
+} {
 	const nodes: Node[] = [];
 	const parents: number[] = [];
 	const visit = (node: Node, parent: number): void => {
 		const at = nodes.push(node) - 1;
 		parents.push(parent);
-		for (const child of node.children)
-			visit(child, at);
+		for (const child of node.children) visit(child, at);
 	};
 	visit(root, 0);
 	return { nodes, parents };
@@ -186,10 +366,29 @@ export function encodeFlameTable(root: Node, fromUs: number, untilUs: number): B
 }
 
 export function topRows(root: Node): object[] {
-	const rows = new Map<string, { name: string; mapping: string; kind: number; self_us: number; total_us: number; self_samples: number; total_samples: number }>();
+	const rows = new Map<
+		string,
+		{
+			name: string;
+			mapping: string;
+			kind: number;
+			self_us: number;
+			total_us: number;
+			self_samples: number;
+			total_samples: number;
+		}
+	>();
 	const visit = (node: Node, above: ReadonlySet<string>): void => {
 		const key = `${node.name}\0${node.mapping}`;
-		const row = rows.get(key) ?? { name: node.name, mapping: node.mapping, kind: node.kind, self_us: 0, total_us: 0, self_samples: 0, total_samples: 0 };
+		const row = rows.get(key) ?? {
+			name: node.name,
+			mapping: node.mapping,
+			kind: node.kind,
+			self_us: 0,
+			total_us: 0,
+			self_samples: 0,
+			total_samples: 0,
+		};
 		rows.set(key, row);
 		row.self_us += node.selfNs / 1e3;
 		row.self_samples += Math.round(node.selfNs / TICK_NS);
@@ -210,17 +409,20 @@ export interface Line {
 	readonly weight_us: readonly number[];
 }
 
-const SERVICES: Readonly<Record<string, string>> = { postgres: "postgresql.service", cc1plus: "session-4.scope", node: "api.service", nginx: "nginx.service", sshd: "ssh.service" };
+const SERVICES: Readonly<Record<string, string>> = {
+	postgres: "postgresql.service",
+	cc1plus: "session-4.scope",
+	node: "api.service",
+	nginx: "nginx.service",
+	sshd: "ssh.service",
+};
 
 export const LABELS = ["comm", "host", "pid", "service_name"];
 
 export function labelOf(label: string, comm: string): string {
-	if (label === "comm")
-		return comm;
-	if (label === "host")
-		return "db-17";
-	if (label === "pid")
-		return String(400 + comm.length * 131 + comm.charCodeAt(1));
+	if (label === "comm") return comm;
+	if (label === "host") return "db-17";
+	if (label === "pid") return String(400 + comm.length * 131 + comm.charCodeAt(1));
 	return label === "service_name" ? (SERVICES[comm] ?? "system") : "";
 }
 
@@ -230,22 +432,30 @@ export const coresOf = (comm: string): number => PROCESSES.find((p) => p.comm ==
 /* Cores at a time: a slow wave, a burst of the compiler, some noise. */
 function load(comm: string, us: number): number {
 	const minute = us / 60e6;
-	const wave = 1 + 0.35 * Math.sin(minute * 0.9 + comm.length) + 0.12 * Math.sin(minute * 7.3 + comm.charCodeAt(0));
-	const noise = 0.85 + 0.3 * makeRandom(Math.floor(us / 1e6) % 1e6 + comm.length * 31)();
+	const wave =
+		1 + 0.35 * Math.sin(minute * 0.9 + comm.length) + 0.12 * Math.sin(minute * 7.3 + comm.charCodeAt(0));
+	const noise = 0.85 + 0.3 * makeRandom((Math.floor(us / 1e6) % 1e6) + comm.length * 31)();
 	const isBurst = comm === "cc1plus" && Math.floor(minute / 2.5) % 3 === 0;
 	return coresOf(comm) * wave * noise * (isBurst ? 2.2 : comm === "cc1plus" ? 0.35 : 1);
 }
 
-export function seriesLines(label: string, keep: (comm: string) => boolean, startUs: number, stepUs: number, points: number, isCovered: (i: number) => boolean): Line[] {
+export function seriesLines(
+	label: string,
+	keep: (comm: string) => boolean,
+	startUs: number,
+	stepUs: number,
+	points: number,
+	isCovered: (i: number) => boolean,
+): Line[] {
 	const lines = new Map<string, number[]>();
 	for (const comm of comms().filter(keep)) {
 		const name = labelOf(label, comm);
 		const row = lines.get(name) ?? new Array<number>(points).fill(0);
 		lines.set(name, row);
 		for (let i = 0; i < points; i++)
-			if (isCovered(i))
-				row[i]! += Math.floor(load(comm, startUs + i * stepUs) * stepUs);
+			if (isCovered(i)) row[i]! += Math.floor(load(comm, startUs + i * stepUs) * stepUs);
 	}
-	return [...lines].map(([name, weight_us]) => ({ name, total_us: weight_us.reduce((a, b) => a + b, 0), weight_us }))
+	return [...lines]
+		.map(([name, weight_us]) => ({ name, total_us: weight_us.reduce((a, b) => a + b, 0), weight_us }))
 		.sort((a, b) => b.total_us - a.total_us);
 }

@@ -7,22 +7,38 @@ import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { type Condition, parseSelector } from "../../src/model/selector";
 import { parseTime } from "../../src/model/timerange";
-import { LABELS, TICK_NS, comms, coresOf, encodeFlameTable, labelOf, makeTree, seriesLines, topRows } from "./data";
+import {
+	LABELS,
+	TICK_NS,
+	comms,
+	coresOf,
+	encodeFlameTable,
+	labelOf,
+	makeTree,
+	seriesLines,
+	topRows,
+} from "./data";
 
-const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const TYPES: Readonly<Record<string, string>> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const CSP =
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const TYPES: Readonly<Record<string, string>> = {
+	".html": "text/html; charset=utf-8",
+	".js": "text/javascript",
+	".css": "text/css",
+	".svg": "image/svg+xml",
+};
 
 export interface MockOptions {
 	readonly dist: string;
-	readonly nowUs: number | null; /* null: the real clock */
+	readonly nowUs: number | null /* null: the real clock */;
 	readonly stacks: number;
 	readonly hasWaiting: boolean;
 }
 
 export interface Mock {
 	readonly url: string;
-	readonly asked: string[]; /* paths with queries of the API, in order */
-	fails: boolean; /* answer the API with 503 */
+	readonly asked: string[] /* paths with queries of the API, in order */;
+	fails: boolean /* answer the API with 503 */;
 	close(): Promise<void>;
 }
 
@@ -50,48 +66,76 @@ function readQuestion(params: URLSearchParams, nowUs: number): Question {
 	const untilUs = parseTime(params.get("until") ?? "now", nowUs);
 	const query = params.get("query") ?? "{}";
 	const parsed = parseSelector(query);
-	if (!parsed.ok)
-		throw new Refused(`query: at character ${parsed.at + 1}: ${parsed.message}`);
+	if (!parsed.ok) throw new Refused(`query: at character ${parsed.at + 1}: ${parsed.message}`);
 	if (fromUs === null || untilUs === null || fromUs >= untilUs)
 		throw new Refused("until is not after from");
 	const keep = (comm: string): boolean => parsed.conditions.every((c) => holds(c, comm));
 	return { params, type: params.get("type") ?? "cpu", query, fromUs, untilUs, nowUs, keep };
 }
 
-const head = (q: Question): object => ({ type: q.type, query: q.query, from_us: q.fromUs, until_us: q.untilUs });
+const head = (q: Question): object => ({
+	type: q.type,
+	query: q.query,
+	from_us: q.fromUs,
+	until_us: q.untilUs,
+});
 
 function tree(q: Question, options: MockOptions): ReturnType<typeof makeTree> {
 	const oldestUs = q.nowUs - 30 * 3600e6;
 	const isKnown = q.untilUs > oldestUs && (q.type === "cpu" || options.hasWaiting);
 	return makeTree({
-		seconds: (q.untilUs - q.fromUs) / 1e6, keep: (comm) => isKnown && q.keep(comm), focus: q.params.get("focus") ?? "",
-		byComm: q.params.get("by") === "comm", stacks: options.stacks,
+		seconds: (q.untilUs - q.fromUs) / 1e6,
+		keep: (comm) => isKnown && q.keep(comm),
+		focus: q.params.get("focus") ?? "",
+		byComm: q.params.get("by") === "comm",
+		stacks: options.stacks,
 	});
 }
 
 function top(q: Question, options: MockOptions): object {
 	const root = tree(q, options);
 	const rows = topRows(root);
-	return { ...head(q), total_us: root.totalNs / 1e3, samples: Math.round(root.totalNs / TICK_NS), functions: rows.length, rows: rows.slice(0, Number(q.params.get("limit") ?? 500)) };
+	return {
+		...head(q),
+		total_us: root.totalNs / 1e3,
+		samples: Math.round(root.totalNs / TICK_NS),
+		functions: rows.length,
+		rows: rows.slice(0, Number(q.params.get("limit") ?? 500)),
+	};
 }
 
 function series(q: Question, options: MockOptions): object {
 	const spanUs = q.untilUs - q.fromUs;
-	const stepUs = [1, 2, 3, 5, 10, 15, 30, 60, 120, 300, 600].map((s) => s * 1e6).find((s) => spanUs / s <= 320) ?? 1800e6;
+	const stepUs =
+		[1, 2, 3, 5, 10, 15, 30, 60, 120, 300, 600].map((s) => s * 1e6).find((s) => spanUs / s <= 320) ??
+		1800e6;
 	const startUs = Math.floor(q.fromUs / stepUs) * stepUs;
 	const points = Math.ceil((q.untilUs - startUs) / stepUs);
 	const gapAt = Math.floor(points * 0.3);
 	const isGap = (i: number): boolean => points > 50 && i >= gapAt && i < gapAt + Math.ceil(points * 0.03);
-	const covered = Array.from({ length: points }, (_, i) => (isGap(i) ? 0 : Math.min(stepUs, q.untilUs - startUs - i * stepUs)));
+	const covered = Array.from({ length: points }, (_, i) =>
+		isGap(i) ? 0 : Math.min(stepUs, q.untilUs - startUs - i * stepUs),
+	);
 	const groupBy = q.params.get("group_by") ?? "";
 	const keep = (comm: string): boolean => q.keep(comm) && (q.type === "cpu" || options.hasWaiting);
 	const lines = seriesLines(groupBy, keep, startUs, stepUs, points, (i) => !isGap(i));
 	const limit = Number(q.params.get("limit") ?? 10);
 	const rest = lines.slice(limit);
-	const other = { name: "other", total_us: rest.reduce((sum, l) => sum + l.total_us, 0), weight_us: covered.map((_, i) => rest.reduce((sum, l) => sum + l.weight_us[i]!, 0)) };
+	const other = {
+		name: "other",
+		total_us: rest.reduce((sum, l) => sum + l.total_us, 0),
+		weight_us: covered.map((_, i) => rest.reduce((sum, l) => sum + l.weight_us[i]!, 0)),
+	};
 	return {
-		...head(q), start_us: startUs, step_us: stepUs, points, group_by: groupBy, series: rest.length > 0 ? [...lines.slice(0, limit), other] : lines,
-		covered_us: covered, taken: covered.map((us) => Math.round(us / 5e3)), dropped: covered.map((_, i) => (points > 50 && i % 71 === 60 ? 20 : 0)),
+		...head(q),
+		start_us: startUs,
+		step_us: stepUs,
+		points,
+		group_by: groupBy,
+		series: rest.length > 0 ? [...lines.slice(0, limit), other] : lines,
+		covered_us: covered,
+		taken: covered.map((us) => Math.round(us / 5e3)),
+		dropped: covered.map((_, i) => (points > 50 && i % 71 === 60 ? 20 : 0)),
 	};
 }
 
@@ -99,24 +143,66 @@ function labelValues(q: Question, options: MockOptions): object {
 	const label = q.params.get("label") ?? "";
 	const sums = new Map<string, number>();
 	for (const comm of comms().filter((c) => q.keep(c) && (q.type === "cpu" || options.hasWaiting)))
-		sums.set(labelOf(label, comm), (sums.get(labelOf(label, comm)) ?? 0) + Math.round(coresOf(comm) * (q.untilUs - q.fromUs)));
-	const values = [...sums].map(([value, total_us]) => ({ value, total_us })).sort((a, b) => b.total_us - a.total_us);
+		sums.set(
+			labelOf(label, comm),
+			(sums.get(labelOf(label, comm)) ?? 0) + Math.round(coresOf(comm) * (q.untilUs - q.fromUs)),
+		);
+	const values = [...sums]
+		.map(([value, total_us]) => ({ value, total_us }))
+		.sort((a, b) => b.total_us - a.total_us);
 	return { label, values: values.slice(0, Number(q.params.get("limit") ?? 1000)) };
 }
 
 function status(nowUs: number): object {
 	const none = { no_scratch: 0, bad_record: 0, unknown_stack: 0, no_memory: 0, store_failed: 0 };
 	return {
-		version: "0.1.0", host: "db-17", start_us: nowUs - 93_600e6, now_us: nowUs, sampling: true, rate_hz: 99, cpus_sampled: 4, cpus_online: 4,
+		version: "0.1.0",
+		host: "db-17",
+		start_us: nowUs - 93_600e6,
+		now_us: nowUs,
+		sampling: true,
+		rate_hz: 99,
+		cpus_sampled: 4,
+		cpus_online: 4,
 		ledger: {
-			kernel: { taken: 19_184_220, stored: 19_183_912, pending: 0, dropped: { ...none, ring_full: 308, queue_full: 0 } },
-			user: { taken: 19_183_912, stored: 19_183_850, pending: 20, dropped: { ...none, ring_full: 0, queue_full: 42 } },
+			kernel: {
+				taken: 19_184_220,
+				stored: 19_183_912,
+				pending: 0,
+				dropped: { ...none, ring_full: 308, queue_full: 0 },
+			},
+			user: {
+				taken: 19_183_912,
+				stored: 19_183_850,
+				pending: 20,
+				dropped: { ...none, ring_full: 0, queue_full: 42 },
+			},
 		},
-		sideband: { records: 88_121, lost: 12, rescans: 1 }, stacks: { cut: 3, cached: 20_411 }, late_ticks: 7,
-		processes: 212, threads: 803, executables: 341,
-		cost: { bpf_run_us: 412_000_000, bpf_runs: 19_184_220, cpu_user_us: 610_000_000, cpu_system_us: 240_000_000, memory_bytes: 61_341_696 },
-		store: { directory: "/var/lib/hearth", bytes: 148_897_792, partitions: 5, partitions_set_aside: 0, oldest_us: nowUs - 93_590e6, newest_us: nowUs - 400_000, samples: 19_183_850 },
-		notices: ["The last run ended without a clean stop at 2026-11-20T22:02:17Z; at most its last second is missing."],
+		sideband: { records: 88_121, lost: 12, rescans: 1 },
+		stacks: { cut: 3, cached: 20_411 },
+		late_ticks: 7,
+		processes: 212,
+		threads: 803,
+		executables: 341,
+		cost: {
+			bpf_run_us: 412_000_000,
+			bpf_runs: 19_184_220,
+			cpu_user_us: 610_000_000,
+			cpu_system_us: 240_000_000,
+			memory_bytes: 61_341_696,
+		},
+		store: {
+			directory: "/var/lib/hearth",
+			bytes: 148_897_792,
+			partitions: 5,
+			partitions_set_aside: 0,
+			oldest_us: nowUs - 93_590e6,
+			newest_us: nowUs - 400_000,
+			samples: 19_183_850,
+		},
+		notices: [
+			"The last run ended without a clean stop at 2026-11-20T22:02:17Z; at most its last second is missing.",
+		],
 	};
 }
 
@@ -126,17 +212,24 @@ function answer(path: string, params: URLSearchParams, nowUs: number, options: M
 	const q = readQuestion(params, nowUs);
 	const routes: Readonly<Record<string, () => Body>> = {
 		flame: () => encodeFlameTable(tree(q, options), q.fromUs, q.untilUs),
-		top: () => top(q, options), series: () => series(q, options), labels: () => ({ labels: LABELS }),
-		"label-values": () => labelValues(q, options), status: () => status(nowUs), export: () => Buffer.from("main 1\n"),
+		top: () => top(q, options),
+		series: () => series(q, options),
+		labels: () => ({ labels: LABELS }),
+		"label-values": () => labelValues(q, options),
+		status: () => status(nowUs),
+		export: () => Buffer.from("main 1\n"),
 	};
 	const route = routes[path];
-	if (!route)
-		throw new Refused(`nothing is at "${path}"`);
+	if (!route) throw new Refused(`nothing is at "${path}"`);
 	return route();
 }
 
 function send(response: ServerResponse, code: number, type: string, body: string | Buffer): void {
-	response.writeHead(code, { "content-type": type, "content-security-policy": CSP, "x-content-type-options": "nosniff" });
+	response.writeHead(code, {
+		"content-type": type,
+		"content-security-policy": CSP,
+		"x-content-type-options": "nosniff",
+	});
 	response.end(body);
 }
 
@@ -153,14 +246,16 @@ function serveApi(mock: Mock, options: MockOptions, url: URL, response: ServerRe
 	mock.asked.push(url.pathname + url.search);
 	const fail = (code: number, name: string, message: string): void =>
 		send(response, code, "application/json", JSON.stringify({ error: { code: name, message } }));
-	if (mock.fails)
-		return fail(503, "unavailable", "The store is being opened.");
+	if (mock.fails) return fail(503, "unavailable", "The store is being opened.");
 	try {
-		const body = answer(url.pathname.replace("/api/v1/", ""), url.searchParams, options.nowUs ?? Date.now() * 1000, options);
-		if (Buffer.isBuffer(body))
-			send(response, 200, "application/octet-stream", body);
-		else
-			send(response, 200, "application/json", JSON.stringify(body));
+		const body = answer(
+			url.pathname.replace("/api/v1/", ""),
+			url.searchParams,
+			options.nowUs ?? Date.now() * 1000,
+			options,
+		);
+		if (Buffer.isBuffer(body)) send(response, 200, "application/octet-stream", body);
+		else send(response, 200, "application/json", JSON.stringify(body));
 	} catch (error) {
 		fail(400, "bad_request", error instanceof Error ? error.message : String(error));
 	}
@@ -169,19 +264,20 @@ function serveApi(mock: Mock, options: MockOptions, url: URL, response: ServerRe
 export async function startMock(options: MockOptions): Promise<Mock> {
 	const server: Server = createServer((request: IncomingMessage, response: ServerResponse) => {
 		const url = new URL(request.url ?? "/", "http://mock");
-		if (url.pathname.startsWith("/api/v1/"))
-			serveApi(mock, options, url, response);
-		else
-			void serveFile(options, url.pathname, response);
+		if (url.pathname.startsWith("/api/v1/")) serveApi(mock, options, url, response);
+		else void serveFile(options, url.pathname, response);
 	});
 	await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
 	const { port } = server.address() as AddressInfo;
 	const mock: Mock = {
-		url: `http://127.0.0.1:${port}/`, asked: [], fails: false,
-		close: () => new Promise((done) => {
-			server.closeAllConnections();
-			server.close(() => done());
-		}),
+		url: `http://127.0.0.1:${port}/`,
+		asked: [],
+		fails: false,
+		close: () =>
+			new Promise((done) => {
+				server.closeAllConnections();
+				server.close(() => done());
+			}),
 	};
 	return mock;
 }

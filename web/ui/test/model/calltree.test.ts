@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { MalformedError, childrenOf, decodeFlameTable, heaviestChildOf, pathOf, siblingOf } from "../../src/model/calltree";
+import {
+	MalformedError,
+	childrenOf,
+	decodeFlameTable,
+	heaviestChildOf,
+	pathOf,
+	siblingOf,
+} from "../../src/model/calltree";
 import { SMALL, encode, tree } from "./trees";
 
 /* Offsets of the columns for SMALL: 6 nodes; names all, a, c, b, d and "" (the mapping): 6. */
@@ -40,7 +47,12 @@ describe("decodeFlameTable", () => {
 		["nothing", () => new ArrayBuffer(0)],
 		["a header cut short", () => encode(SMALL).slice(0, 55)],
 		["another magic", () => broken((v) => v.setUint8(7, 0x32))],
-		["JSON", () => new TextEncoder().encode(`{"error":{"code":"x","message":"${"y".repeat(80)}"}}`).buffer as ArrayBuffer],
+		[
+			"JSON",
+			() =>
+				new TextEncoder().encode(`{"error":{"code":"x","message":"${"y".repeat(80)}"}}`)
+					.buffer as ArrayBuffer,
+		],
 		["no nodes", () => broken((v) => v.setUint32(8, 0, true))],
 		["far too many nodes", () => broken((v) => v.setUint32(8, 0xffffffff, true))],
 		["more names than bytes", () => broken((v) => v.setUint32(12, 1_000_000, true))],

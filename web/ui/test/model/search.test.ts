@@ -5,14 +5,19 @@ import { SMALL, tree } from "./trees";
 function share(sketch: Parameters<typeof tree>[0], text: string, root = 0): number {
 	const t = tree(sketch);
 	const parsed = parseSearch(text);
-	if (!parsed.ok || !parsed.matches)
-		throw new Error("nothing to search");
+	if (!parsed.ok || !parsed.matches) throw new Error("nothing to search");
 	return matchedNs(t, findMatches(t, parsed.matches), root);
 }
 
 describe("matchedNs", () => {
 	test.each([
-		["a", 60], ["c", 30], ["d", 30], ["b", 30], ["x", 0], ["/a|d/", 90], ["/^[cd]$/", 60],
+		["a", 60],
+		["c", 30],
+		["d", 30],
+		["b", 30],
+		["x", 0],
+		["/a|d/", 90],
+		["/^[cd]$/", 60],
 		["all", 0],
 	])("%s holds %d of 100 ns", (text, ns) => expect(share(SMALL, text)).toBe(ns));
 	test("recursion counts once per path", () => {
@@ -34,8 +39,14 @@ describe("matchedNs", () => {
 
 describe("parseSearch", () => {
 	test.each([
-		["tcp", "TCP_sendmsg", true], ["a.c", "abc", false], ["/a.c/", "abc", true], ["/ABC/", "abc", false], ["/ABC/i", "abc", true],
-		["/", "a/b", true], ["//", "a//b", true], ["/x", "a/xb", true],
+		["tcp", "TCP_sendmsg", true],
+		["a.c", "abc", false],
+		["/a.c/", "abc", true],
+		["/ABC/", "abc", false],
+		["/ABC/i", "abc", true],
+		["/", "a/b", true],
+		["//", "a//b", true],
+		["/x", "a/xb", true],
 	])("%s on %s: %s", (text, name, is) => {
 		const parsed = parseSearch(text);
 		expect(parsed.ok && parsed.matches?.(name)).toBe(is);

@@ -1,30 +1,54 @@
 import { describe, expect, test } from "vitest";
 import { type Series, findGaps, pointAt, stackSeries } from "../../src/model/timeline";
 
-const line = (name: string, ...weightUs: number[]): Series["lines"][number] => ({ name, totalUs: weightUs.reduce((a, b) => a + b, 0), weightUs });
+const line = (name: string, ...weightUs: number[]): Series["lines"][number] => ({
+	name,
+	totalUs: weightUs.reduce((a, b) => a + b, 0),
+	weightUs,
+});
 
 /* Four steps of 10 s; the third was not sampled, the last has just begun. */
 const S: Series = {
-	fromUs: 0, untilUs: 32e6, startUs: 0, stepUs: 10e6, groupBy: "comm",
+	fromUs: 0,
+	untilUs: 32e6,
+	startUs: 0,
+	stepUs: 10e6,
+	groupBy: "comm",
 	lines: [line("a", 20e6, 10e6, 0, 2e6), line("b", 5e6, 5e6, 0, 1e6)],
-	coveredUs: [10e6, 10e6, 0, 2e6], taken: [10, 10, 0, 2], dropped: [0, 3, 0, 0],
+	coveredUs: [10e6, 10e6, 0, 2e6],
+	taken: [10, 10, 0, 2],
+	dropped: [0, 3, 0, 0],
 };
 
 describe("stackSeries", () => {
 	test("cores are weight over time, stacked from the bottom", () => {
 		const stack = stackSeries(S);
 		expect(stack.names).toEqual(["a", "b"]);
-		expect(stack.cores).toEqual([[2, 1, null, 1], [0.5, 0.5, null, 0.5]]);
+		expect(stack.cores).toEqual([
+			[2, 1, null, 1],
+			[0.5, 0.5, null, 0.5],
+		]);
 		expect(stack.seconds).toEqual([0, 10, 20, 30, 40]);
 		expect(stack.highest).toBe(2.5);
 	});
 	test("a level is drawn up to where the gap begins, and up to the last edge", () => {
-		expect(stackSeries(S).tops).toEqual([[2, 1, 1, 1, 1], [2.5, 1.5, 1.5, 1.5, 1.5]]);
+		expect(stackSeries(S).tops).toEqual([
+			[2, 1, 1, 1, 1],
+			[2.5, 1.5, 1.5, 1.5, 1.5],
+		]);
 		const long = { ...S, coveredUs: [10e6, 0, 0, 10e6], lines: [line("a", 10e6, 0, 0, 20e6)] };
 		expect(stackSeries(long).tops).toEqual([[1, 1, null, 2, 2]]);
 	});
 	test("all past the first become other, also what the server already joined", () => {
-		const many = { ...S, lines: [line("a", 4e6, 4e6, 0, 1e6), line("other", 3e6, 3e6, 0, 1e6), line("b", 2e6, 2e6, 0, 0), line("c", 1e6, 1e6, 0, 0)] };
+		const many = {
+			...S,
+			lines: [
+				line("a", 4e6, 4e6, 0, 1e6),
+				line("other", 3e6, 3e6, 0, 1e6),
+				line("b", 2e6, 2e6, 0, 0),
+				line("c", 1e6, 1e6, 0, 0),
+			],
+		};
 		const stack = stackSeries(many, 2);
 		expect(stack.names).toEqual(["a", "b", "other"]);
 		expect(stack.totalsUs).toEqual([9e6, 4e6, 9e6]);
@@ -35,7 +59,11 @@ describe("stackSeries", () => {
 		expect(stackSeries({ ...S, lines: [], coveredUs: [], taken: [], dropped: [] }).seconds).toEqual([0]);
 	});
 	test("a step that has hardly begun does not shoot up", () => {
-		const fresh = { ...S, coveredUs: [10e6, 10e6, 10e6, 1000], lines: [line("a", 10e6, 10e6, 10e6, 9000)] };
+		const fresh = {
+			...S,
+			coveredUs: [10e6, 10e6, 10e6, 1000],
+			lines: [line("a", 10e6, 10e6, 10e6, 9000)],
+		};
 		expect(stackSeries(fresh).cores[0]![3]).toBeLessThan(1);
 	});
 });
@@ -46,15 +74,29 @@ describe("findGaps", () => {
 		expect(findGaps({ ...S, coveredUs: [10e6, 5e6, 0, 2e6] })).toEqual([{ fromUs: 10e6, untilUs: 30e6 }]);
 		expect(findGaps({ ...S, fromUs: 4e6, coveredUs: [6e6, 10e6, 10e6, 2e6] })).toEqual([]);
 		expect(findGaps({ ...S, coveredUs: [0, 0, 0, 0] })).toEqual([{ fromUs: 0, untilUs: 30e6 }]);
-		expect(findGaps({ ...S, untilUs: 40e6, coveredUs: [0, 0, 0, 0] })).toEqual([{ fromUs: 0, untilUs: 40e6 }]);
+		expect(findGaps({ ...S, untilUs: 40e6, coveredUs: [0, 0, 0, 0] })).toEqual([
+			{ fromUs: 0, untilUs: 40e6 },
+		]);
 		expect(findGaps({ ...S, coveredUs: [10e6, 9.9e6, 10e6, 10e6] })).toEqual([]);
 	});
 	test("the last three seconds are still being filled: no gap, and no dip", () => {
-		const live = { ...S, untilUs: 41e6, coveredUs: [10e6, 10e6, 10e6, 8e6], lines: [line("a", 10e6, 10e6, 10e6, 8e6)] };
+		const live = {
+			...S,
+			untilUs: 41e6,
+			coveredUs: [10e6, 10e6, 10e6, 8e6],
+			lines: [line("a", 10e6, 10e6, 10e6, 8e6)],
+		};
 		expect(findGaps(live)).toEqual([]);
 		expect(stackSeries(live).cores[0]).toEqual([1, 1, 1, 1]);
 		expect(findGaps({ ...live, untilUs: 60e6 })).toEqual([{ fromUs: 30e6, untilUs: 40e6 }]);
 	});
 });
 
-test.each([[0, 0], [9.99e6, 0], [10e6, 1], [39e6, 3], [40e6, null], [-1, null]])("the step at %d µs", (us, point) => expect(pointAt(S, us)).toBe(point));
+test.each([
+	[0, 0],
+	[9.99e6, 0],
+	[10e6, 1],
+	[39e6, 3],
+	[40e6, null],
+	[-1, null],
+])("the step at %d µs", (us, point) => expect(pointAt(S, us)).toBe(point));

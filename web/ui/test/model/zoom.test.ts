@@ -11,8 +11,11 @@ describe("windows", () => {
 		expect(windowOf(t, 1, { a: 0.5, b: 1 })).toEqual({ x0: 30, x1: 60 });
 	});
 	test.each([
-		[{ x0: 0, x1: 100 }, 0, WHOLE], [{ x0: 20, x1: 50 }, 3, WHOLE], [{ x0: 60, x1: 90 }, 5, WHOLE],
-		[{ x0: 10, x1: 40 }, 1, { a: 1 / 6, b: 4 / 6 }], [{ x0: 50, x1: 70 }, 0, { a: 0.5, b: 0.7 }],
+		[{ x0: 0, x1: 100 }, 0, WHOLE],
+		[{ x0: 20, x1: 50 }, 3, WHOLE],
+		[{ x0: 60, x1: 90 }, 5, WHOLE],
+		[{ x0: 10, x1: 40 }, 1, { a: 1 / 6, b: 4 / 6 }],
+		[{ x0: 50, x1: 70 }, 0, { a: 0.5, b: 0.7 }],
 	])("anchor of %o", (window, node, span) => {
 		const found = anchorOf(t, window);
 		expect(found.node).toBe(node);
@@ -63,6 +66,12 @@ describe("paths", () => {
 		expect(resolvePath(other, encodePath(t, 5))).toEqual({ node: 0, whole: false });
 		expect(resolvePath(other, "")).toEqual({ node: 0, whole: true });
 	});
-	test.each([["", true], ["AbC-", true], ["AbC_x9Yz", true], ["AbC", false], ["AbC!", false], ["<b>x", false]])(
-		"%s is a path: %s", (text, is) => expect(isPath(text)).toBe(is));
+	test.each([
+		["", true],
+		["AbC-", true],
+		["AbC_x9Yz", true],
+		["AbC", false],
+		["AbC!", false],
+		["<b>x", false],
+	])("%s is a path: %s", (text, is) => expect(isPath(text)).toBe(is));
 });
