@@ -19,7 +19,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 abi_version = ABI_VERSION;
 const volatile __u64 cfg_period_ns = 10101010;
-const volatile __u32 cfg_follow = 0;	  /* only processes in `followed` */
+const volatile __u32 cfg_follow = 0; /* only processes in `followed` */
 const volatile __u32 cfg_ring_bytes = 0;
 
 /* Bumped by user space; entries of older generations are sent whole again. */
@@ -36,7 +36,7 @@ struct scratch {
 };
 
 struct cpu_clock {
-	__u64 first_mono_ns;	/* the first tick: the grid the later ones are on */
+	__u64 first_mono_ns;    /* the first tick: the grid the later ones are on */
 	__u64 credited_periods; /* periods since then that some sample or idle tick stands for */
 };
 
@@ -214,8 +214,7 @@ static __always_inline long send(struct scratch *scratch, __u32 frames)
 	return rc;
 }
 
-static __always_inline void identify(struct rec_stack *rec, struct task_struct *task,
-				     __u64 pid_tid)
+static __always_inline void identify(struct rec_stack *rec, struct task_struct *task, __u64 pid_tid)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	rec->sample.pid = pid_tid >> 32;

@@ -19,7 +19,9 @@ enum { ROUND_MS = 100 };
 /* The side-band asks for a round at once, so that files are pinned while their process lives;
  * a storm of short processes gets one every so often. */
 enum { MIN_ROUND_MS = 5 };
-static const uint64_t BATCH_NS = 1 * UINT64_C(1000000000);
+/* A second at most may be missing after a crash: a batch, the round that closes it, and the time
+ * it takes to name and store it. */
+static const uint64_t BATCH_NS = 750 * UINT64_C(1000000);
 static const uint64_t GENERATION_NS = 60 * UINT64_C(1000000000);
 enum { MAX_PENDING = 1 << 20 };
 
