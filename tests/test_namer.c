@@ -1,0 +1,323 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include <cmocka.h>
+
+#include "base/array.h"
+#include "profile/frames.h"
+#include "profiler/namer.h"
+#include "tool.h"
+
+/* C++ too: the names people read are demangled. */
+static const char source[] = "namespace shop { struct cart { static int total(int n); };\n"
+			     "int cart::total(int n) { return n * 2; } }\n"
+			     "extern \"C\" { int plain(int n) { return shop::cart::total(n); }\n"
+			     "int main(void) { return plain(1); } }\n";
+
+struct fixture {
+	char *dir;
+	char program[512];
+	char build_id[64];
+	struct mapped_file *file, *unreadable, *anonymous;
+	struct namer *namer;
+	char warned[256];
+};
+
+static void warn(void *ctx, const char *text)
+{
+	struct fixture *fixture = ctx;
+	snprintf(fixture->warned, sizeof(fixture->warned), "%s", text);
+}
+
+static struct mapped_file *make_file(enum mapped_kind kind, const char *name)
+{
+	struct mapped_file *file = calloc(1, sizeof(*file));
+	*file = (struct mapped_file){.refs = 1, .kind = kind, .name = strdup(name)};
+	return file;
+}
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	fixture->dir = tool_dir_new();
+	char path[512];
+	snprintf(path, sizeof(path), "%s/program.cc", fixture->dir);
+	snprintf(fixture->program, sizeof(fixture->program), "%s/program", fixture->dir);
+	tool_write_file(path, source, strlen(source));
+	free(tool_output("g++ -O0 -Wl,--build-id=sha1 -o %s %s && echo ok", fixture->program,
+			 path));
+	AUTO_MEM char *id =
+		tool_output("readelf -n %s | sed -n 's/.*Build ID: //p'", fixture->program);
+	snprintf(fixture->build_id, sizeof(fixture->build_id), "%.*s", (int)strcspn(id, "\n"), id);
+	fixture->file = make_file(MAPPED_EXECUTABLE, fixture->program);
+	int fd = open(fixture->program, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(executable_open(&fixture->file->exe, fd, fixture->program, NULL), 0);
+	fixture->unreadable = make_file(MAPPED_UNREADABLE, "/opt/gone/libgone.so");
+	fixture->anonymous = make_file(MAPPED_ANONYMOUS, "[jit]");
+	assert_int_equal(namer_new(&fixture->namer, warn, fixture, NULL), 0);
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	namer_free(fixture->namer);
+	assert_int_equal(fixture->file->refs, 1);
+	mapped_file_unref(fixture->file);
+	mapped_file_unref(fixture->unreadable);
+	mapped_file_unref(fixture->anonymous);
+	tool_dir_remove(fixture->dir);
+	free(fixture);
+	return 0;
+}
+
+/* Where a symbol lies in the file: by nm and readelf -l, not by our own reader. */
+static uint64_t off_of(const char *program, const char *symbol)
+{
+	AUTO_MEM char *vaddr_text =
+		tool_output("nm %s | awk '$3 == \"%s\" {print $1}'", program, symbol);
+	uint64_t vaddr = strtoull(vaddr_text, NULL, 16);
+	AUTO_MEM char *loads =
+		tool_output("readelf -lW %s | awk '/LOAD/ {print $2, $3, $5}'", program);
+	char *save = NULL;
+	for (char *line = strtok_r(loads, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long off, start_vaddr, size_bytes;
+		assert_int_equal(sscanf(line, "%llx %llx %llx", &off, &start_vaddr, &size_bytes),
+				 3);
+		if (vaddr >= start_vaddr && vaddr < start_vaddr + size_bytes)
+			return vaddr - start_vaddr + off;
+	}
+	fail_msg("%s is not in %s", symbol, program);
+	return 0;
+}
+
+static struct raw_stack *stack_of(const struct raw_frame *frames, uint32_t kernel_frames,
+				  uint32_t user_frames, uint32_t flags)
+{
+	uint32_t count = kernel_frames + user_frames;
+	struct raw_stack *stack = calloc(1, sizeof(*stack) + count * sizeof(stack->frames[0]));
+	*stack = (struct raw_stack){1, kernel_frames, user_frames, flags};
+	for (uint32_t i = 0; i < count; i++) {
+		stack->frames[i] = frames[i];
+		if (frames[i].file)
+			mapped_file_ref(frames[i].file);
+	}
+	return stack;
+}
+
+static struct batch *batch_of(struct raw_stack *stack, const struct raw_thread *thread)
+{
+	struct batch *batch;
+	assert_int_equal(batch_new(&batch, 1000), 0);
+	batch->end_mono_ns = 3000;
+	batch->unix_minus_mono_ns = 500000;
+	batch->period_ns = 42;
+	struct raw_sample sample = {.end_mono_ns = 2000, .weight_ns = 7};
+	assert_int_equal(batch_add_thread(batch, thread, &sample.thread), 0);
+	assert_int_equal(batch_add_stack(batch, stack, &sample.stack), 0);
+	assert_int_equal(batch_add_sample(batch, &sample), 0);
+	raw_stack_unref(stack);
+	return batch;
+}
+
+static const struct raw_thread some_thread = {
+	.pid = 10, .tid = 11, .comm = "worker", .process_comm = "shop", .cgroup = (char[]){""}};
+
+static struct profile *name(struct fixture *fixture, const struct batch *batch)
+{
+	struct profile *profile;
+	struct err err = {0};
+	if (namer_name(fixture->namer, batch, &profile, &err))
+		fail_msg("%s", err.text);
+	return profile;
+}
+
+/* The only sample's frames, leaf first. */
+static void expect_frames(const struct profile *profile, const char *const *names)
+{
+	struct frame_table *table;
+	assert_int_equal(frame_table_new(&table, profile), 0);
+	uint32_t stack = profile->samples[0].stack;
+	for (; *names; names++) {
+		if (!stack)
+			fail_msg("no frame where %s should be", *names);
+		struct frame_span span = table->spans[profile->stacks[stack].location];
+		assert_int_equal(span.count, 1);
+		const struct frame *frame = &table->frames[table->ids[span.first]];
+		assert_string_equal(strtab_get(&table->strings, frame->name), *names);
+		stack = profile->stacks[stack].parent;
+	}
+	assert_int_equal(stack, 0);
+	frame_table_free(table);
+}
+
+#define EXPECT_FRAMES(profile, ...) expect_frames(profile, (const char *const[]){__VA_ARGS__, NULL})
+
+static void nothing_is_a_profile_too(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO(batch) batch = NULL;
+	assert_int_equal(batch_new(&batch, 1000), 0);
+	batch->end_mono_ns = 3000;
+	AUTO(profile) profile = name(fixture, batch);
+	assert_int_equal(profile->sample_count, 0);
+	assert_int_equal(profile->duration_ns, 2000);
+}
+
+static void what_has_no_name_says_why(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct raw_frame frames[] = {
+		{NULL, 0x7f0000001234},
+		{fixture->unreadable, 0x12af},
+		{fixture->anonymous, 0x500},
+		{fixture->anonymous, 0x900},
+		{fixture->file, UINT64_C(1) << 40},
+	};
+	AUTO(batch)
+	batch = batch_of(stack_of(frames, 0, ARRAY_LEN(frames), STACK_USER_CUT), &some_thread);
+	AUTO(profile) profile = name(fixture, batch);
+	EXPECT_FRAMES(profile, "[unknown]", "[libgone.so+0x12af]", "[jit]", "[jit]",
+		      "[program+0x10000000000]", "[truncated]");
+	/* All JIT code is one place: its addresses mean nothing in the next process. */
+	assert_int_equal(profile->location_count, 1 + 5);
+}
+
+static void marks_stand_where_frames_are_missing(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		uint32_t flags;
+		const char *outermost;
+	} rows[] = {{STACK_USER_CUT, "[truncated]"},
+		    {STACK_USER_FAULT, "[no user stack]"},
+		    {STACK_KERNEL_CUT, "[truncated]"},
+		    {STACK_USER_CUT | STACK_USER_FAULT, "[truncated]"}};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(batch) batch = batch_of(stack_of(NULL, 0, 0, rows[i].flags), &some_thread);
+		AUTO(profile) profile = name(fixture, batch);
+		EXPECT_FRAMES(profile, rows[i].outermost);
+	}
+	AUTO(batch) batch = batch_of(stack_of(NULL, 0, 0, STACK_KTHREAD), &some_thread);
+	AUTO(profile) profile = name(fixture, batch);
+	assert_int_equal(profile->samples[0].stack, 0);
+}
+
+static void names_are_those_of_nm(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct raw_frame frames[] = {
+		{fixture->file, off_of(fixture->program, "_ZN4shop4cart5totalEi") + 3},
+		{fixture->file, off_of(fixture->program, "plain") + 1},
+		{fixture->file, off_of(fixture->program, "main")},
+	};
+	AUTO(batch) batch = batch_of(stack_of(frames, 0, 3, 0), &some_thread);
+	AUTO(profile) profile = name(fixture, batch);
+	EXPECT_FRAMES(profile, "shop::cart::total(int)", "plain", "main");
+	const struct profile_sample *sample = &profile->samples[0];
+	const struct profile_location *leaf =
+		&profile->locations[profile->stacks[sample->stack].location];
+	const struct profile_function *function =
+		&profile->functions[profile->lines[leaf->first_line].function];
+	assert_string_equal(profile_string(profile, function->system_name),
+			    "_ZN4shop4cart5totalEi");
+	const struct profile_mapping *mapping = &profile->mappings[leaf->mapping];
+	assert_string_equal(profile_string(profile, mapping->filename), fixture->program);
+	assert_string_equal(profile_string(profile, mapping->build_id), fixture->build_id);
+	assert_true(leaf->vaddr >= mapping->start_vaddr && leaf->vaddr < mapping->limit_vaddr);
+	assert_int_equal(profile->mapping_count, 2); /* none, and the program */
+	assert_int_equal(sample->time_unix_ns, 502000);
+	assert_int_equal(sample->weight, 7);
+	assert_int_equal(sample->count, 1);
+	assert_int_equal(profile->start_unix_ns, 501000);
+	assert_int_equal(profile->duration_ns, 2000);
+	assert_int_equal(profile->period_ns, 42);
+	assert_int_equal(profile->type, PROFILE_CPU);
+}
+
+static void kernel_frames(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO_MEM char *text = tool_output("awk '$3 == \"do_exit\" {print $1}' /proc/kallsyms");
+	uint64_t ip = strtoull(text, NULL, 16);
+	const struct raw_frame frames[] = {{NULL, ip + 2},
+					   {NULL, 0x1000}, /* in no kernel code */
+					   {fixture->file, off_of(fixture->program, "main")}};
+	AUTO(batch) batch = batch_of(stack_of(frames, 2, 1, 0), &some_thread);
+	AUTO(profile) profile = name(fixture, batch);
+	if (!ip) { /* unprivileged: said once, and no name is made up */
+		assert_true(fixture->warned[0]);
+		EXPECT_FRAMES(profile, "[unknown kernel code]", "[unknown kernel code]", "main");
+		return;
+	}
+	EXPECT_FRAMES(profile, "do_exit", "[unknown kernel code]", "main");
+	uint32_t leaf = profile->stacks[profile->samples[0].stack].location;
+	const struct profile_mapping *mapping =
+		&profile->mappings[profile->locations[leaf].mapping];
+	assert_string_equal(profile_string(profile, mapping->filename), "[kernel.kallsyms]");
+	assert_true(profile->locations[leaf].vaddr == ip + 2);
+}
+
+static void labels(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		const char *cgroup, *service;
+	} rows[] = {
+		{"", "shop"},
+		{"/", "shop"},
+		{"/user.slice", "shop"},
+		{"/system.slice/.service", "shop"}, /* no name before the suffix */
+		{"/system.slice/docker-0123.scope", "shop"},
+		{"/a.service.d", "shop"},
+		{"nginx.service", "shop"}, /* no path */
+		{"/system.slice/nginx.service", "nginx"},
+		{"/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1"},
+	};
+	struct utsname host;
+	uname(&host);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct raw_thread thread = some_thread;
+		thread.cgroup = (char *)(uintptr_t)rows[i].cgroup;
+		AUTO(batch) batch = batch_of(stack_of(NULL, 0, 0, 0), &thread);
+		AUTO(profile) profile = name(fixture, batch);
+		uint32_t id = profile->samples[0].thread;
+		char scratch[PROFILE_LABEL_SCRATCH_BYTES];
+		const char *service = profile_thread_label(profile, id, "service_name", scratch);
+		if (strcmp(service, rows[i].service) != 0)
+			fail_msg("%s: %s", rows[i].cgroup, service);
+		const char *cgroup = profile_thread_label(profile, id, "cgroup", scratch);
+		assert_string_equal(cgroup ? cgroup : "", rows[i].cgroup);
+		assert_string_equal(profile_thread_label(profile, id, "comm", scratch), "shop");
+		assert_string_equal(profile_thread_label(profile, id, "thread", scratch), "worker");
+		assert_string_equal(profile_thread_label(profile, id, "pid", scratch), "10");
+		assert_string_equal(profile_thread_label(profile, id, "tid", scratch), "11");
+		assert_string_equal(profile_thread_label(profile, id, "host", scratch),
+				    host.nodename);
+	}
+}
+
+#define WITH_NAMER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	tool_need("g++");
+	tool_need("readelf");
+	const struct CMUnitTest tests[] = {
+		WITH_NAMER(nothing_is_a_profile_too),
+		WITH_NAMER(what_has_no_name_says_why),
+		WITH_NAMER(marks_stand_where_frames_are_missing),
+		WITH_NAMER(names_are_those_of_nm),
+		WITH_NAMER(kernel_frames),
+		WITH_NAMER(labels),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
