@@ -11,19 +11,19 @@
 
 /* What the depth limit of bpf_get_stack() allows (kernel.perf_event_max_stack). */
 #define ABI_MAX_KERNEL_FRAMES 127
-#define ABI_MAX_USER_FRAMES 127
-#define ABI_COMM_BYTES 16
+#define ABI_MAX_USER_FRAMES   127
+#define ABI_COMM_BYTES        16
 
-enum rec_kind { /* append only, never renumber */
-	REC_SAMPLE = 1, /* struct rec_sample: a stack that went out before */
-	REC_STACK = 2,	/* struct rec_stack: a sample and its stack */
+enum rec_kind {                 /* append only, never renumber */
+		REC_SAMPLE = 1, /* struct rec_sample: a stack that went out before */
+		REC_STACK = 2,  /* struct rec_stack: a sample and its stack */
 };
 
 struct rec_sample {
-	__u32 kind;	  /* enum rec_kind; first in every record */
-	__u32 size_bytes; /* whole record, frames included */
+	__u32 kind;        /* enum rec_kind; first in every record */
+	__u32 size_bytes;  /* whole record, frames included */
 	__u64 end_mono_ns; /* when taken */
-	__u64 stack_hash; /* of process identity and all frames */
+	__u64 stack_hash;  /* of process identity and all frames */
 	__u32 pid;
 	__u32 tid;
 	__u32 cpu;
@@ -34,7 +34,7 @@ _Static_assert(sizeof(struct rec_sample) == 40, "layout changed: bump ABI_VERSIO
 enum stack_flag {
 	STACK_KERNEL_CUT = 1 << 0, /* more kernel frames than the limit */
 	STACK_USER_CUT = 1 << 1,   /* more user frames than the limit */
-	STACK_KTHREAD = 1 << 2,	   /* a kernel thread: there is no user part */
+	STACK_KTHREAD = 1 << 2,    /* a kernel thread: there is no user part */
 	STACK_USER_FAULT = 1 << 3, /* user stack memory could not be read */
 };
 
@@ -43,29 +43,124 @@ struct rec_stack {
 	struct rec_sample sample;
 	__u64 start_boot_ns; /* when the process started, CLOCK_BOOTTIME: tells reused pids apart */
 	__u64 cgroup_id;     /* of the v2 hierarchy: inode of its directory */
-	__u32 exec_id;	     /* counts the process's execve(2)s */
-	__u32 flags;	     /* enum stack_flag */
+	__u32 exec_id;       /* counts the process's execve(2)s */
+	__u32 flags;         /* enum stack_flag */
 	__u16 kernel_frames; /* frames[0..] leaf first, then the user part, leaf first */
 	__u16 user_frames;
 	__u32 reserved;
 	char comm[ABI_COMM_BYTES]; /* of the process (its leader), NUL-terminated */
-	__u64 frames[];		   /* ip */
+	__u64 frames[];            /* ip */
 };
 _Static_assert(sizeof(struct rec_stack) == 88, "layout changed: bump ABI_VERSION");
 
+/*
+ * Unwind memory: one array of 32-bit words that user space fills and the walker reads. Blocks
+ * refer to each other by the index of their first word; 0 is none.
+ *
+ * A process block has its executable mappings, sorted; a mapping refers to a file block; a
+ * file block has a table of pages (64 KiB of vaddr each) and the file's rules; a page block
+ * has its rows, sorted. What is not loaded is 0, and the sample goes the slow way.
+ */
+struct umem_mapping {
+	__u64 start_ip;
+	__u64 end_ip;
+	__u64 bias;  /* vaddr = ip - bias */
+	__u32 file;  /* file block; 0: see flags */
+	__u32 flags; /* enum umem_mapping_flag */
+};
+_Static_assert(sizeof(struct umem_mapping) == 32, "layout changed: bump ABI_VERSION");
+
+enum umem_mapping_flag {
+	UMEM_FRAME_POINTERS = 1 << 0, /* code without rows that keeps frame pointers (JIT) */
+};
+
+struct umem_process {
+	__u32 mapping_count;
+	__u32 reserved;
+	struct umem_mapping mappings[];
+};
+
+struct umem_file {
+	__u32 first_page; /* vaddr >> UMEM_PAGE_SHIFT of pages[0] */
+	__u32 page_count;
+	__u32 rules; /* word index of struct umem_rule[] */
+	__u32 rule_count;
+	__u32 pages[]; /* page blocks; 0: not loaded */
+};
+
+#define UMEM_PAGE_SHIFT   16
+#define UMEM_BUCKET_SHIFT 8
+#define UMEM_BUCKETS      (1 << (UMEM_PAGE_SHIFT - UMEM_BUCKET_SHIFT))
+/* {used, row_count, UMEM_BUCKETS + 1 numbers of 16 bits, padded}, then rows: a row is offset in
+ * the page in the low half and rule number in the high half of a word. A bucket is the number
+ * of the row in force where it starts. */
+#define UMEM_PAGE_USED    0
+#define UMEM_PAGE_ROWS    1
+#define UMEM_PAGE_BUCKETS 2
+#define UMEM_PAGE_HEADER  (2 + UMEM_BUCKETS / 2 + 1)
+
+/* How to find the caller's frame; enum unwind_cfa, enum unwind_at and struct unwind_rule of
+ * symbolizer/unwind_rule.h, byte by byte (profiler/umem.c asserts it). */
+enum umem_cfa {
+	UMEM_CFA_NONE,
+	UMEM_CFA_END,
+	UMEM_CFA_UNSUPPORTED,
+	UMEM_CFA_SP,
+	UMEM_CFA_FP,
+	UMEM_CFA_REG,
+	UMEM_CFA_SP_DEREF,
+	UMEM_CFA_FP_DEREF,
+	UMEM_CFA_PLT,
+};
+enum umem_at {
+	UMEM_AT_SAME,
+	UMEM_AT_CFA,
+	UMEM_AT_SP,
+	UMEM_AT_FP,
+	UMEM_AT_REG,
+	UMEM_AT_UNDEFINED,
+	UMEM_AT_UNSUPPORTED,
+};
+#define UMEM_SIGNAL_FRAME 1
+
+struct umem_rule {
+	__u8 cfa;   /* enum umem_cfa */
+	__u8 fp;    /* enum umem_at */
+	__u8 ra;    /* enum umem_at */
+	__u8 flags; /* UMEM_SIGNAL_FRAME */
+	__s32 cfa_off;
+	__s32 fp_off;
+	__u16 ra_off; /* signed */
+	__u16 extra;  /* signed */
+};
+_Static_assert(sizeof(struct umem_rule) == 16, "layout changed: bump ABI_VERSION");
+
+/* How a walk of a user stack ended. */
+enum walk_end {                   /* append only, never renumber */
+		WALK_NONE,        /* there was no user stack */
+		WALK_COMPLETE,    /* reached the thread's start */
+		WALK_CUT,         /* more frames than fit */
+		WALK_NO_MAPPING,  /* an address in no known mapping */
+		WALK_NO_ROWS,     /* a mapping whose rows are not in unwind memory */
+		WALK_HOLE,        /* code that has no unwind information */
+		WALK_UNSUPPORTED, /* unwind information that has no rule */
+		WALK_FAULT,       /* stack memory could not be read */
+		WALK_IMPLAUSIBLE, /* the stack did not grow, or the address cannot be code */
+};
+
 /* Indexes of the per-CPU counters. seen: STAT_TAKEN == STAT_SENT + STAT_NO_SCRATCH +
  * STAT_RING_FULL. */
-enum stat_index { /* append only, never renumber */
-	STAT_TAKEN,	  /* ticks that hit a thread to be sampled */
-	STAT_SENT,	  /* records handed to user space */
-	STAT_NO_SCRATCH,  /* lost: no scratch memory */
-	STAT_RING_FULL,	  /* lost: the ring buffer was full */
-	STAT_IDLE,	  /* ticks on an idle CPU: not samples */
-	STAT_FILTERED,	  /* ticks on processes that were not asked for: not samples */
-	STAT_LATE,	  /* timer periods that passed without a tick, added to the next one */
-	STAT_STACK_CUT,	  /* samples with STACK_KERNEL_CUT or STACK_USER_CUT */
-	STAT_NEW_STACKS,  /* records that carried a stack */
-	STAT_RUN_NS,	  /* time spent in the program */
-	STAT_RUNS,
-	STAT_COUNT,
+enum stat_index {                  /* append only, never renumber */
+		  STAT_TAKEN,      /* ticks that hit a thread to be sampled */
+		  STAT_SENT,       /* records handed to user space */
+		  STAT_NO_SCRATCH, /* lost: no scratch memory */
+		  STAT_RING_FULL,  /* lost: the ring buffer was full */
+		  STAT_IDLE,       /* ticks on an idle CPU: not samples */
+		  STAT_FILTERED,   /* ticks on processes that were not asked for: not samples */
+		  STAT_LATE, /* timer periods that passed without a tick, added to the next one */
+		  STAT_STACK_CUT,  /* samples with STACK_KERNEL_CUT or STACK_USER_CUT */
+		  STAT_NEW_STACKS, /* records that carried a stack */
+		  STAT_RUN_NS,     /* time spent in the program */
+		  STAT_RUNS,
+		  STAT_COUNT,
 };
