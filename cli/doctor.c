@@ -30,7 +30,7 @@ static void add_text(struct report *report, const struct capability *capability)
 	const char *verdict = capability->works         ? "works"
 			      : capability->is_required ? "MISSING"
 							: "not here";
-	buf_printf(&report->text, "%-9s %-16s %s", verdict, capability->name, capability->why);
+	buf_printf(&report->text, "%-9s %-18s %s", verdict, capability->name, capability->why);
 	if (!capability->works)
 		buf_printf(&report->text, " [for %s]", capability->used_for);
 	if (capability->remedy)

@@ -1,12 +1,9 @@
 #include "profiler/doctor.h"
 
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -15,11 +12,13 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/auto.h"
+#include "profiler/kernel_btf.h"
 #include "profiler/perf_event.h"
 #include "profiler/procfs.h"
 #include "profiler/sampler.h"
@@ -31,32 +30,53 @@ static const char as_root[] =
 	"CAP_SYSLOG and CAP_CHECKPOINT_RESTORE";
 static const char newer_kernel[] = "use a newer kernel; Hearth works without it";
 
+/* What a check is given, and what it fills. */
+struct finding {
+	const struct kernel_btf *btf; /* NULL: this kernel has none */
+	char why[256];
+	bool is_denied; /* it may be there; privileges are what is missing */
+};
+
 struct check {
 	const char *name;
 	const char *used_for;
 	bool is_required;
 	const char *remedy;
 	/* Fill why; true: works. */
-	bool (*works)(char *why, size_t why_bytes);
+	bool (*works)(struct finding *finding);
 };
 
-static bool check_kernel(char *why, size_t why_bytes)
+__attribute__((format(printf, 3, 4))) static bool found(struct finding *finding, bool works,
+							const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(finding->why, sizeof(finding->why), fmt, args);
+	va_end(args);
+	return works;
+}
+
+static bool failed(struct finding *finding, const struct err *err)
+{
+	finding->is_denied = err->code == -EPERM || err->code == -EACCES;
+	return found(finding, false, "%s", err->text);
+}
+
+static bool check_kernel(struct finding *finding)
 {
 	struct utsname name;
 	uname(&name);
-	snprintf(why, why_bytes, "%s %s on %s", name.sysname, name.release, name.machine);
-	return true;
+	return found(finding, true, "%s %s on %s", name.sysname, name.release, name.machine);
 }
 
-static bool check_btf(char *why, size_t why_bytes)
+static bool check_btf(struct finding *finding)
 {
 	if (!access("/sys/kernel/btf/vmlinux", R_OK))
-		return snprintf(why, why_bytes, "/sys/kernel/btf/vmlinux") > 0;
-	snprintf(why, why_bytes, "/sys/kernel/btf/vmlinux: %m");
-	return false;
+		return found(finding, true, "/sys/kernel/btf/vmlinux");
+	return found(finding, false, "/sys/kernel/btf/vmlinux: %m");
 }
 
-static bool check_privileges(char *why, size_t why_bytes)
+static bool check_privileges(struct finding *finding)
 {
 	static const struct {
 		cap_value_t value;
@@ -70,35 +90,44 @@ static bool check_privileges(char *why, size_t why_bytes)
 		{CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE"},
 	};
 	cap_t caps = cap_get_proc();
-	size_t len = 0;
+	char missing[128] = "";
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		cap_flag_value_t has = CAP_CLEAR;
 		if (caps)
 			cap_get_flag(caps, wanted[i].value, CAP_EFFECTIVE, &has);
-		if (has == CAP_CLEAR && len < why_bytes)
-			len += (size_t)snprintf(why + len, why_bytes - len, "%s%s",
-						len ? ", " : "missing ", wanted[i].name);
+		size_t len = strlen(missing);
+		if (has == CAP_CLEAR)
+			snprintf(missing + len, sizeof(missing) - len, "%s%s", len ? ", " : "",
+				 wanted[i].name);
 	}
 	cap_free(caps);
-	if (!len)
-		snprintf(why, why_bytes, "all that are wanted");
-	return !len;
+	return missing[0] ? found(finding, false, "missing %s", missing)
+			  : found(finding, true, "all that are wanted");
 }
 
-static bool check_sampler(char *why, size_t why_bytes)
+/* The kernel gives the first one a number that never changes: include/linux/proc_ns.h,
+ * PROC_PID_INIT_INO. */
+static bool check_pid_namespace(struct finding *finding)
+{
+	struct stat st;
+	if (stat("/proc/self/ns/pid", &st))
+		return found(finding, false, "/proc/self/ns/pid: %m");
+	return st.st_ino == 0xEFFFFFFC
+		       ? found(finding, true, "the machine's own")
+		       : found(finding, false, "a container's: the kernel tells other ids");
+}
+
+static bool check_sampler(struct finding *finding)
 {
 	struct err err = {0};
 	AUTO(sampler) sampler = NULL;
 	struct sampler_options options = {.rate_hz = 99, .ring_bytes = 1 << 16};
-	if (sampler_open(&sampler, &options, &err)) {
-		snprintf(why, why_bytes, "%s", err.text);
-		return false;
-	}
-	snprintf(why, why_bytes, "programs load and attach to %u CPUs", sampler_cpus(sampler));
-	return true;
+	if (sampler_open(&sampler, &options, &err))
+		return failed(finding, &err);
+	return found(finding, true, "programs load and attach to %u CPUs", sampler_cpus(sampler));
 }
 
-static bool check_hardware_clock(char *why, size_t why_bytes)
+static bool check_hardware_clock(struct finding *finding)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_HARDWARE,
@@ -106,146 +135,222 @@ static bool check_hardware_clock(char *why, size_t why_bytes)
 	};
 	struct err err = {0};
 	AUTO_FD fd = perf_event_open_cpu(&attr, 0, "CPU cycles", &err);
-	snprintf(why, why_bytes, "%s", fd < 0 ? err.text : "CPU cycles can be counted");
-	return fd >= 0;
+	return fd < 0 ? failed(finding, &err) : found(finding, true, "CPU cycles can be counted");
 }
 
-static bool check_sideband(char *why, size_t why_bytes)
+static bool check_sideband(struct finding *finding)
 {
 	struct err err = {0};
 	AUTO(sideband) sideband = NULL;
-	int rc = sideband_open(&sideband, &err);
-	snprintf(why, why_bytes, "%s", rc ? err.text : "mappings, names, forks and exits are told");
-	return !rc;
+	if (sideband_open(&sideband, &err))
+		return failed(finding, &err);
+	return found(finding, true, "mappings, names, forks and exits are told");
 }
 
-static bool check_kernel_names(char *why, size_t why_bytes)
+static bool check_sideband_build_id(struct finding *finding)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_DUMMY,
+		.mmap = 1,
+		.mmap2 = 1,
+		.build_id = 1,
+	};
+	struct err err = {0};
+	AUTO_FD fd = perf_event_open_cpu(&attr, 0, "mmap2 records with build IDs", &err);
+	return fd < 0 ? failed(finding, &err) : found(finding, true, "the kernel tells them");
+}
+
+static bool check_max_stack(struct finding *finding)
+{
+	static const char path[] = "/proc/sys/kernel/perf_event_max_stack";
+	FILE *file = fopen(path, "re");
+	int frames = 0;
+	int fields = file ? fscanf(file, "%d", &frames) : 0;
+	if (file)
+		fclose(file);
+	if (fields != 1)
+		return found(finding, false, "%s cannot be read", path);
+	return found(finding, frames >= ABI_MAX_USER_FRAMES,
+		     "kernel.perf_event_max_stack is %d frames", frames);
+}
+
+static bool check_kernel_names(struct finding *finding)
 {
 	struct err err = {0};
 	AUTO_FD fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 	AUTO(kallsyms) syms = NULL;
 	int rc = fd < 0 ? err_set(&err, -errno, "/proc/kallsyms: %m")
 			: kallsyms_read(&syms, fd, &err);
-	snprintf(why, why_bytes, "%s", rc ? err.text : "/proc/kallsyms has addresses");
-	return !rc;
+	return rc ? found(finding, false, "%s", err.text)
+		  : found(finding, true, "/proc/kallsyms has addresses");
 }
 
-static void note_first(void *ctx, const struct proc_mapping *mapping)
-{
-	struct proc_mapping *first = ctx;
-	if (!first->end_ip && mapping->path[0] == '/')
-		*first = *mapping;
-}
+/* Processes of user space, but ourselves. */
+struct census {
+	size_t processes, readable;
+	uint32_t pid;        /* under way */
+	bool has_tried;      /* to open the first file mapping there is ... */
+	int map_files_error; /* ... with this errno */
+};
 
-/* Of pid 1: somebody else's, and there is always one. */
-static bool check_map_files(char *why, size_t why_bytes)
+static void try_mapping(void *ctx, const struct proc_mapping *mapping)
 {
-	struct proc_mapping first = {0};
-	int rc = proc_visit_mappings(1, note_first, &first);
+	struct census *census = ctx;
+	if (census->has_tried || mapping->path[0] != '/')
+		return;
+	census->has_tried = true;
 	char path[128];
-	snprintf(path, sizeof(path), "/proc/1/map_files/%" PRIx64 "-%" PRIx64, first.start_ip,
-		 first.end_ip);
-	AUTO_FD fd = rc || !first.end_ip ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		return snprintf(why, why_bytes, "deleted and containerised binaries are readable") >
-		       0;
-	snprintf(why, why_bytes, "/proc/1/map_files: %s", strerror(rc ? -rc : errno));
-	return false;
+	snprintf(path, sizeof(path), "/proc/%u/map_files/%" PRIx64 "-%" PRIx64, census->pid,
+		 mapping->start_ip, mapping->end_ip);
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+	census->map_files_error = fd < 0 ? errno : 0;
 }
 
-static bool check_other_processes(char *why, size_t why_bytes)
+static void count_process(void *ctx, uint32_t pid)
 {
-	struct proc_mapping first = {0};
-	int rc = proc_visit_mappings(1, note_first, &first);
-	snprintf(why, why_bytes, "%s", rc ? strerror(-rc) : "mappings of other users are readable");
-	return !rc;
+	enum { KTHREADD = 2 }; /* parent of all kernel threads, which have no mappings */
+	struct census *census = ctx;
+	struct proc_stat stat;
+	if (pid == (uint32_t)getpid() || pid == KTHREADD || proc_read_stat(&stat, pid) ||
+	    stat.parent_pid == KTHREADD)
+		return;
+	census->pid = pid;
+	int rc = proc_visit_mappings(pid, try_mapping, census);
+	census->processes += rc != -ESRCH;
+	census->readable += !rc;
 }
 
-static bool has_helper(enum bpf_prog_type type, enum bpf_func_id helper, char *why,
-		       size_t why_bytes)
+static struct census take_census(void)
 {
-	int rc = libbpf_probe_bpf_helper(type, helper, NULL);
-	snprintf(why, why_bytes, "%s",
-		 rc > 0    ? "the kernel has it"
-		 : rc == 0 ? "this kernel has no such helper"
-			   : strerror(-rc));
-	return rc > 0;
+	struct census census = {0};
+	(void)proc_visit_pids(count_process, &census);
+	return census;
 }
 
-static bool check_loop(char *why, size_t why_bytes)
+static bool check_other_processes(struct finding *finding)
 {
-	return has_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_loop, why, why_bytes);
+	struct census census = take_census();
+	return found(finding, census.readable * 10 >= census.processes * 9,
+		     "mappings of %zu of %zu processes are readable", census.readable,
+		     census.processes);
 }
 
-static bool check_task_copy(char *why, size_t why_bytes)
+static bool check_map_files(struct finding *finding)
 {
-	return has_helper(BPF_PROG_TYPE_TRACING, BPF_FUNC_copy_from_user_task, why, why_bytes);
+	struct census census = take_census();
+	if (!census.has_tried)
+		return found(finding, false, "no other process's mappings are readable");
+	if (census.map_files_error)
+		return found(finding, false, "/proc/PID/map_files: %s",
+			     strerror(census.map_files_error));
+	return found(finding, true, "deleted and containerised binaries are readable");
 }
 
-static bool check_task_storage(char *why, size_t why_bytes)
+static bool has_helper(struct finding *finding, const char *name)
 {
-	int rc = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL);
-	snprintf(why, why_bytes, "%s",
-		 rc > 0    ? "the kernel has it"
-		 : rc == 0 ? "this kernel has no such map"
-			   : strerror(-rc));
-	return rc > 0;
+	return finding->btf && kernel_btf_has_enumerator(finding->btf, "bpf_func_id", name);
 }
 
-static bool has_btf_function(const char *name, char *why, size_t why_bytes)
+static bool tell(struct finding *finding, bool has, const char *what)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
-	btf__free(btf);
-	snprintf(why, why_bytes, has ? "%s is there" : "this kernel has no %s", name);
-	return has;
+	if (!finding->btf)
+		return found(finding, false, "not known without BTF");
+	return found(finding, has, has ? "the kernel has %s" : "this kernel has no %s", what);
 }
 
-static bool check_task_iterator(char *why, size_t why_bytes)
+static bool check_loop(struct finding *finding)
 {
-	return has_btf_function("bpf_iter_task_new", why, why_bytes);
+	return tell(finding, has_helper(finding, "BPF_FUNC_loop"), "bpf_loop");
 }
 
-static bool check_sched_switch(char *why, size_t why_bytes)
+static bool check_task_copy(struct finding *finding)
 {
-	static const char *const roots[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
-	for (size_t i = 0; i < ARRAY_LEN(roots); i++) {
-		char path[128];
-		snprintf(path, sizeof(path), "%s/events/sched/sched_switch/id", roots[i]);
-		if (!access(path, R_OK))
-			return snprintf(why, why_bytes, "%s", path) > 0;
-	}
-	return has_btf_function("__traceiter_sched_switch", why, why_bytes);
+	return tell(finding, has_helper(finding, "BPF_FUNC_copy_from_user_task"),
+		    "bpf_copy_from_user_task");
 }
 
-static bool check_cgroup(char *why, size_t why_bytes)
+static bool check_task_storage(struct finding *finding)
+{
+	return tell(finding,
+		    finding->btf && kernel_btf_has_enumerator(finding->btf, "bpf_map_type",
+							      "BPF_MAP_TYPE_TASK_STORAGE"),
+		    "task storage");
+}
+
+static bool has_function(const struct finding *finding, const char *name)
+{
+	return finding->btf && kernel_btf_has_function(finding->btf, name);
+}
+
+/* Programs of SEC("iter.s/task"): sleepable ones came with what they are for. */
+static bool check_sleepable_iterator(struct finding *finding)
+{
+	bool has = finding->btf && kernel_btf_has_struct(finding->btf, "bpf_iter__task") &&
+		   has_helper(finding, "BPF_FUNC_copy_from_user_task");
+	return tell(finding, has, "sleepable task iterator");
+}
+
+static bool check_task_iterator(struct finding *finding)
+{
+	return tell(finding, has_function(finding, "bpf_iter_task_new"), "bpf_iter_task_new");
+}
+
+static bool check_task_work(struct finding *finding)
+{
+	/* Renamed when it lost an argument. */
+	bool has = has_function(finding, "bpf_task_work_schedule_resume_impl") ||
+		   has_function(finding, "bpf_task_work_schedule_resume");
+	return tell(finding, has, "bpf_task_work_schedule_resume");
+}
+
+static bool check_sched_switch(struct finding *finding)
+{
+	return tell(finding, has_function(finding, "__traceiter_sched_switch"),
+		    "tracepoint sched_switch");
+}
+
+static bool check_uprobes(struct finding *finding)
+{
+	static const char path[] = "/sys/bus/event_source/devices/uprobe/type";
+	if (!access(path, R_OK))
+		return found(finding, true, "%s", path);
+	return found(finding, false, "this kernel has no uprobe events");
+}
+
+static bool check_cgroup(struct finding *finding)
 {
 	static const char *const roots[] = {"/sys/fs/cgroup/cgroup.controllers",
 					    "/sys/fs/cgroup/unified/cgroup.controllers"};
 	for (size_t i = 0; i < ARRAY_LEN(roots); i++)
 		if (!access(roots[i], R_OK))
-			return snprintf(why, why_bytes, "%s", roots[i]) > 0;
-	snprintf(why, why_bytes, "no cgroup v2 hierarchy is mounted");
-	return false;
+			return found(finding, true, "%s", roots[i]);
+	return found(finding, false, "no cgroup v2 hierarchy is mounted");
 }
 
-static bool check_lockdown(char *why, size_t why_bytes)
+static bool check_lockdown(struct finding *finding)
 {
 	AUTO_FD fd = open("/sys/kernel/security/lockdown", O_RDONLY | O_CLOEXEC);
-	char text[128] = "not in force";
+	char text[128] = "";
 	ssize_t len_bytes = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	if (len_bytes > 0)
-		text[strcspn(text, "\n")] = 0;
-	snprintf(why, why_bytes, "%s", text);
-	return !strstr(text, "[confidentiality]");
+	text[len_bytes > 0 ? strcspn(text, "\n") : 0] = 0;
+	return found(finding, !strstr(text, "[confidentiality]"), "%s",
+		     text[0] ? text : "not in force");
 }
 
-static bool check_file_limit(char *why, size_t why_bytes)
+static bool check_file_limit(struct finding *finding)
 {
 	struct rlimit limit;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	snprintf(why, why_bytes, "%llu open files allowed", (unsigned long long)limit.rlim_max);
-	return limit.rlim_max >= 4096;
+	return found(finding, limit.rlim_max >= 4096, "%llu open files allowed",
+		     (unsigned long long)limit.rlim_max);
+}
+
+static bool check_debuginfod(struct finding *finding)
+{
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	return urls && *urls ? found(finding, true, "DEBUGINFOD_URLS is %s", urls)
+			     : found(finding, false, "DEBUGINFOD_URLS is not set");
 }
 
 static const struct check checks[] = {
@@ -253,9 +358,15 @@ static const struct check checks[] = {
 	{"BTF", "BPF programs that fit this kernel", true,
 	 "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are", check_btf},
 	{"privileges", "sampling every process", false, as_root, check_privileges},
+	{"process ids", "telling processes apart", false,
+	 "run in the machine's pid namespace (docker run --pid=host)", check_pid_namespace},
 	{"on-CPU sampling", "CPU profiles", true, as_root, check_sampler},
 	{"perf side-band", "processes and mappings as they come and go", true, as_root,
 	 check_sideband},
+	{"build IDs", "files of processes that are gone at once (Linux 5.12)", false, newer_kernel,
+	 check_sideband_build_id},
+	{"stack depth", "user and kernel stacks of 127 frames", false,
+	 "sysctl kernel.perf_event_max_stack=127", check_max_stack},
 	{"other processes", "names in other users' processes", false, as_root,
 	 check_other_processes},
 	{"map_files", "names in deleted and containerised binaries", false, as_root,
@@ -271,27 +382,43 @@ static const struct check checks[] = {
 	{"hardware clock", "sampling by CPU cycles", false,
 	 "none is needed: the CPU's timer serves instead", check_hardware_clock},
 	{"bpf_loop", "deep stacks at low cost (Linux 5.17)", false, newer_kernel, check_loop},
-	{"task iterator", "sampling of waiting threads (Linux 6.7)", false, newer_kernel,
-	 check_task_iterator},
+	{"sleepable iterator", "stacks of waiting threads (Linux 5.18)", false, newer_kernel,
+	 check_sleepable_iterator},
 	{"copy from tasks", "stacks of waiting threads (Linux 5.18)", false, newer_kernel,
 	 check_task_copy},
+	{"task iterator", "sampling of waiting threads at half the cost (Linux 6.7)", false,
+	 newer_kernel, check_task_iterator},
 	{"task storage", "cheap state per thread (Linux 5.12)", false, newer_kernel,
 	 check_task_storage},
-	{"sched_switch", "exact tracing of waits", false, "mount tracefs on /sys/kernel/tracing",
-	 check_sched_switch},
+	{"task work", "exact user stacks after long waits (Linux 6.18)", false, newer_kernel,
+	 check_task_work},
+	{"sched_switch", "exact tracing of waits", false, newer_kernel, check_sched_switch},
+	{"uprobes", "tracing of functions of user space", false,
+	 "use a kernel built with CONFIG_UPROBE_EVENTS=y", check_uprobes},
+	{"debuginfod", "names from debug files on a server", false,
+	 "set DEBUGINFOD_URLS to the server's URL", check_debuginfod},
 };
+
+static const char *remedy_of(const struct check *check, const struct finding *finding)
+{
+	return finding->is_denied ? as_root : check->remedy;
+}
 
 void doctor_examine(void (*visit)(void *ctx, const struct capability *capability), void *ctx)
 {
 	libbpf_set_print(NULL);
+	AUTO(kernel_btf) btf = NULL;
+	(void)kernel_btf_open(&btf, NULL); /* the check "BTF" tells */
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+		struct finding finding = {.btf = btf};
 		struct capability capability = {
 			.name = checks[i].name,
 			.used_for = checks[i].used_for,
 			.is_required = checks[i].is_required,
+			.works = checks[i].works(&finding),
+			.why = finding.why,
 		};
-		capability.works = checks[i].works(capability.why, sizeof(capability.why));
-		capability.remedy = capability.works ? NULL : checks[i].remedy;
+		capability.remedy = capability.works ? NULL : remedy_of(&checks[i], &finding);
 		visit(ctx, &capability);
 	}
 }

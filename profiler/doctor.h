@@ -10,7 +10,7 @@ struct capability {
 	const char *used_for;
 	bool is_required; /* without it `hearth serve` does not start */
 	bool works;
-	char why[256];      /* what was found; when it does not work: why not */
+	const char *why;    /* what was found; when it does not work: why not */
 	const char *remedy; /* what to do; NULL when it works or nothing can be done */
 };
 
