@@ -52,11 +52,17 @@ int child_start(struct child *child, char *const *argv, struct err *err)
 
 int child_go(struct child *child, const char *name, struct err *err)
 {
-	ssize_t written = write(child->go_fd, "", 1);
+	if (write(child->go_fd, "", 1) != 1) {
+		int code = -errno; /* it has been killed meanwhile */
+		child_poll(child, true);
+		return err_set(err, code, "run %s: %m", name);
+	}
 	int code = 0;
 	/* Closed by a successful execve(2). */
-	if (written == 1 && read(child->failed_fd, &code, sizeof(code)) != sizeof(code))
+	if (read(child->failed_fd, &code, sizeof(code)) != sizeof(code)) {
+		child->runs = true;
 		return 0;
+	}
 	child_poll(child, true);
 	return err_set(err, -code, "run %s: %m", name);
 }
@@ -67,7 +73,8 @@ bool child_poll(struct child *child, bool wait)
 	do {
 		pid = child->ended ? 0 : waitpid(child->pid, &child->status, wait ? 0 : WNOHANG);
 	} while (pid < 0 && errno == EINTR);
-	child->ended |= pid == child->pid;
+	/* ECHILD: somebody else has waited for it; how it ended is lost. */
+	child->ended |= pid == child->pid || pid < 0;
 	return child->ended;
 }
 
@@ -83,4 +90,5 @@ void child_fini(struct child *child)
 	auto_close_fd(&child->failed_fd);
 	if (child->pid > 0)
 		child_poll(child, true);
+	*child = (struct child){.go_fd = -1, .failed_fd = -1};
 }

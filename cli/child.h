@@ -11,6 +11,7 @@ struct child {
 	pid_t pid;
 	int go_fd;     /* a byte lets the child go on to execve(2), closing it makes it exit */
 	int failed_fd; /* carries errno when execve(2) failed */
+	bool runs;     /* was let go, and execve(2) succeeded */
 	bool ended;
 	int status; /* of waitpid(2) */
 };
@@ -23,5 +24,6 @@ int child_go(struct child *child, const char *name, struct err *err);
 bool child_poll(struct child *child, bool wait);
 /* As a shell tells it: the exit code, or 128 + signal. */
 int child_exit_code(const struct child *child);
-/* End a child that was never let go, and forget the descriptors. */
+/* End a child that was never let go, wait for one that was, and forget the descriptors. Once more
+ * does nothing. */
 void child_fini(struct child *child);

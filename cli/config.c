@@ -2,16 +2,39 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "cli/options.h"
 
 struct reading {
 	struct serve_config *config;
+	FILE *file;
+	int line; /* the last that was read */
 	struct err *err;
-	int code;
+	int code;      /* of the first setting that was wrong */
+	uint32_t seen; /* a bit for each of names[] */
 };
+
+static const char *const names[] = {"listen", "data", "rate", "max-disk", "ring-bytes", "insecure"};
+
+/* Once is enough. inih takes an indented line for more of the setting before it, so this is also
+ * what says that such a line is not read as it was meant. */
+static int note_name(struct reading *reading, const char *name)
+{
+	size_t i = 0;
+	while (i < ARRAY_LEN(names) && strcmp(names[i], name) != 0)
+		i++;
+	if (i == ARRAY_LEN(names))
+		return err_set(reading->err, -EINVAL, "there is no setting \"%s\"", name);
+	if (reading->seen & 1U << i)
+		return err_set(reading->err, -EINVAL,
+			       "\"%s\" is set twice, or this line is indented", name);
+	reading->seen |= 1U << i;
+	return 0;
+}
 
 /* The first value stays: the command line has been there before the file. */
 static int take_text(const char **target, char **owned, const char *value)
@@ -57,9 +80,16 @@ static int take_setting(struct serve_config *config, const char *name, const cha
 		return take_size(&config->max_disk_bytes, value, err);
 	if (!strcmp(name, "ring-bytes"))
 		return take_size(&config->ring_bytes, value, err);
-	if (!strcmp(name, "insecure"))
-		return take_flag(&config->insecure, value, err);
-	return err_set(err, -EINVAL, "there is no setting \"%s\"", name);
+	return take_flag(&config->insecure, value, err);
+}
+
+static char *next_line(char *text, int text_bytes, void *ctx)
+{
+	struct reading *reading = ctx;
+	if (reading->code)
+		return NULL; /* one complaint is enough */
+	reading->line++;
+	return fgets(text, text_bytes, reading->file);
 }
 
 /* inih wants 1 for success. */
@@ -70,22 +100,38 @@ static int on_setting(void *ctx, const char *section, const char *name, const ch
 		reading->code =
 			err_set(reading->err, -EINVAL, "[%s]: there are no sections", section);
 	else
+		reading->code = note_name(reading, name);
+	if (!reading->code)
 		reading->code = take_setting(reading->config, name, value, reading->err);
 	return !reading->code;
 }
 
+static int read_lines(struct reading *reading, const char *path)
+{
+	/* The handler and next_line() get the same pointer: inih hands one to each. */
+	int bad_line = ini_parse_stream(next_line, reading, on_setting, reading);
+	if (ferror(reading->file))
+		return err_set(reading->err, -errno, "read %s: %m", path);
+	if (bad_line < 0)
+		return err_set(reading->err, -ENOMEM, "read %s: %m", path);
+	/* inih goes on after a line that is none; the first trouble is the one to tell. */
+	if (reading->code && (!bad_line || bad_line >= reading->line))
+		return err_wrap(reading->err, reading->code, "%s:%d", path, reading->line);
+	if (bad_line)
+		return err_set(reading->err, -EINVAL, "%s:%d: this is not `name = value`", path,
+			       bad_line);
+	return 0;
+}
+
 static int read_file(struct serve_config *config, struct err *err)
 {
-	struct reading reading = {config, err, 0};
-	int line = ini_parse(config->config, on_setting, &reading);
-	if (line < 0)
-		return err_set(err, errno ? -errno : -EIO, "read %s: %m", config->config);
-	if (reading.code)
-		return err_wrap(err, reading.code, "%s:%d", config->config, line);
-	if (line > 0)
-		return err_set(err, -EINVAL, "%s:%d: this is not `name = value`", config->config,
-			       line);
-	return 0;
+	struct reading reading = {
+		.config = config, .file = fopen(config->config, "re"), .err = err};
+	if (!reading.file)
+		return err_set(err, -errno, "read %s: %m", config->config);
+	int rc = read_lines(&reading, config->config);
+	fclose(reading.file);
+	return rc;
 }
 
 int serve_config_read(struct serve_config *merged, const struct serve_config *command_line,

@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -53,7 +54,7 @@ static void fill_getopt(const struct command *command, struct option *longs, cha
 	*letters++ = '+';
 	*letters++ = ':';
 	*letters++ = 'h';
-	for (size_t i = 0; i < command->option_count && i < MAX_OPTIONS; i++) {
+	for (size_t i = 0; i < command->option_count; i++) {
 		const struct option_spec *spec = &command->options[i];
 		longs[i] = (struct option){spec->name,
 					   spec->argument ? required_argument : no_argument, NULL,
@@ -79,6 +80,7 @@ static const struct option_spec *find_option(const struct command *command, int 
 int options_parse(const struct command *command, void *options, int argc, char **argv,
 		  int *first_argument)
 {
+	assert(command->option_count <= MAX_OPTIONS);
 	struct option longs[MAX_OPTIONS + 2] = {0};
 	char letters[2 * MAX_OPTIONS + 8];
 	fill_getopt(command, longs, letters);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/child.h"
 #include "cli/commands.h"
+#include "cli/limits.h"
 #include "cli/output.h"
 #include "cli/signals.h"
 #include "profiler/profiler.h"
@@ -26,6 +27,7 @@ struct record_config {
 
 struct recording {
 	struct profile *profile; /* all batches merged; namer's thread until the stop */
+	struct err failure;      /* of a merge, after which profile is not fit to be used; same */
 	uint64_t shown_samples;
 };
 
@@ -61,8 +63,12 @@ static int merge(void *ctx, const struct profile *profile, const struct ledger *
 {
 	(void)delta;
 	struct recording *recording = ctx;
+	if (recording->failure.code)
+		return recording->failure.code;
 	int rc = profile_merge(recording->profile, profile, err);
-	if (!rc)
+	if (rc)
+		recording->failure = *err;
+	else
 		__atomic_add_fetch(&recording->shown_samples, profile_total_count(profile),
 				   __ATOMIC_RELAXED);
 	return rc;
@@ -83,6 +89,24 @@ static void show_progress(struct recording *recording, int64_t since_mono_ns)
 		(unsigned long long)__atomic_load_n(&recording->shown_samples, __ATOMIC_RELAXED));
 }
 
+/* The terminal tells CMD of Ctrl-C itself; kill(1) tells only us. */
+static void pass_on(struct child *child, int signal_number)
+{
+	if (child && (signal_number == SIGTERM || signal_number == SIGHUP))
+		kill(child->pid, signal_number);
+}
+
+/* CMD may go on after the recording; whoever ends us then, means it. */
+static void wait_for_child(struct child *child)
+{
+	while (!child_poll(child, false)) {
+		int signal_number = signals_wait(-1);
+		if (signal_number == SIGINT)
+			signal_number = SIGTERM;
+		pass_on(child, signal_number);
+	}
+}
+
 /* Until the time is over, the child has ended, or a signal says so. */
 static void wait_for_end(const struct record_config *config, struct recording *recording,
 			 struct child *child)
@@ -93,8 +117,10 @@ static void wait_for_end(const struct record_config *config, struct recording *r
 	while ((left_ns = end_mono_ns - clock_mono_ns()) > 0) {
 		show_progress(recording, start_mono_ns);
 		int signal_number = signals_wait(left_ns < NS_PER_S ? left_ns : NS_PER_S);
-		if (signal_number == SIGINT || signal_number == SIGTERM)
+		if (signal_number == SIGINT || signal_number == SIGTERM) {
+			pass_on(child, signal_number);
 			break;
+		}
 		if (child && child_poll(child, false))
 			break;
 	}
@@ -141,7 +167,9 @@ static int take(const struct record_config *config, struct recording *recording,
 	struct sampler_stats stats;
 	profiler_stats(profiler, &stats);
 	report_losses(&stats);
-	return 0;
+	return recording->failure.code
+		       ? err_set(err, recording->failure.code, "%s", recording->failure.text)
+		       : 0;
 }
 
 static int write_out(const struct record_config *config, const struct recording *recording,
@@ -166,10 +194,13 @@ static int record(struct record_config *config, char **command)
 	AUTO(profile) profile = NULL;
 	signals_block();
 	int rc = profile_new(&profile, PROFILE_CPU);
+	if (rc)
+		err_set(&err, rc, "profile: %m");
 	if (!rc && command)
 		rc = child_start(&child, command, &err);
 	if (!rc && command)
 		config->pids[config->pid_count++] = child.pid;
+	limits_raise_files(); /* ours: CMD has been forked with those it was given */
 	struct recording recording = {.profile = profile};
 	if (!rc)
 		rc = take(config, &recording, started, command ? command[0] : "", &err);
@@ -177,13 +208,11 @@ static int record(struct record_config *config, char **command)
 		rc = write_out(config, &recording, &err);
 	if (rc)
 		log_line(LOG_ERROR, "%s", err.text);
-	if (started && child.ended && child_exit_code(&child))
+	if (child.runs)
+		wait_for_child(&child);
+	if (child.ended && child_exit_code(&child))
 		return child_exit_code(&child); /* its own failure says more than ours */
-	if (rc)
-		return EXIT_FAILED;
-	if (started)
-		child_poll(started, true);
-	return started ? child_exit_code(started) : EXIT_DONE;
+	return rc ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int run_record(int argc, char **argv)

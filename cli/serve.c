@@ -5,13 +5,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/limits.h"
 #include "cli/signals.h"
 #include "profiler/profiler.h"
 #include "storage/store.h"
@@ -74,16 +74,6 @@ static void log_notice(void *ctx, const char *text)
 	log_line(LOG_WARN, "%s", text);
 }
 
-/* Every executable that runs is held open by a descriptor. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer files are named then, nothing breaks */
-}
-
 static int start(struct serving *serving, struct server **server, const struct serve_config *config,
 		 struct err *err)
 {
@@ -132,7 +122,7 @@ static int serve(const struct serve_config *config)
 	struct serving serving = {0};
 	struct server *server = NULL;
 	signals_block();
-	raise_file_limit();
+	limits_raise_files();
 	int rc = start(&serving, &server, config, &err);
 	if (rc) {
 		log_line(LOG_ERROR, "%s", err.text);

@@ -20,6 +20,8 @@ void signals_block(void)
 {
 	sigset_t set = handled();
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGCHLD,
+	       SIG_DFL); /* inherited SIG_IGN would reap a child before its status is read */
 	signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of write(2) */
 }
 
