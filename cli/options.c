@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -124,7 +125,7 @@ int option_rate(void *target, const char *value, struct err *err)
 {
 	char *end;
 	unsigned long rate_hz = strtoul(value, &end, 10);
-	if (*end || end == value || rate_hz < 1 || rate_hz > 10000)
+	if (*end || !isdigit((unsigned char)*value) || rate_hz < 1 || rate_hz > 10000)
 		return err_set(err, -EINVAL, "\"%s\" is not a rate; write 1 to 10000 (Hz)", value);
 	*(uint32_t *)target = (uint32_t)rate_hz;
 	return 0;
@@ -148,7 +149,7 @@ int option_bytes(void *target, const char *value, struct err *err)
 	char *end;
 	errno = 0;
 	unsigned long long number = strtoull(value, &end, 10);
-	bool is_number = end != value && !errno && value[0] != '-';
+	bool is_number = isdigit((unsigned char)*value) && !errno;
 	const char *unit = *end ? strchr(units, *end) : NULL;
 	unsigned int shift = unit ? 10 * (unsigned int)(unit - units + 1) : 0;
 	if (unit)
