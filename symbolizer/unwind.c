@@ -132,7 +132,8 @@ static void add_row(void *ctx, uint64_t vaddr, const struct cfi_row *row)
 	struct making *making = ctx;
 	struct unwind_rule rule;
 	uint32_t missing = cfi_rule(row, making->is_signal_frame, &rule);
-	unwind_builder_add(&making->builder, vaddr, &rule);
+	if (!unwind_builder_add(&making->builder, vaddr, &rule))
+		missing |= UINT32_C(1) << UNWIND_BAD_RULE_COUNT;
 	for (unsigned int kind = 0; missing; kind++, missing >>= 1)
 		making->rows->stats.unsupported[kind] += missing & 1;
 }
@@ -166,10 +167,6 @@ static void add_functions(struct making *making)
 		add_function(making, function);
 		if (i + 1 == entries->count || function[1].start_vaddr > function->limit_vaddr)
 			unwind_builder_add(&making->builder, function->limit_vaddr, &hole);
-		if (making->builder.is_full) {
-			making->rows->stats.unsupported[UNWIND_BAD_RULE_COUNT]++;
-			making->builder.is_full = false;
-		}
 	}
 }
 

@@ -39,6 +39,7 @@ static void add_rule(struct unwind_builder *builder, uint64_t hash, const struct
 		builder->error = rc;
 }
 
+/* INDEX_NONE: it is a new one, and there are too many. */
 static uint32_t rule_number(struct unwind_builder *builder, const struct unwind_rule *rule)
 {
 	const struct unwind_rows *rows = builder->rows;
@@ -48,10 +49,8 @@ static uint32_t rule_number(struct unwind_builder *builder, const struct unwind_
 		return *recent;
 	uint32_t number = index_find(&builder->index, hash, same_rule, rows, rule);
 	if (number == INDEX_NONE) {
-		if (rows->rule_count == UNWIND_MAX_RULES) {
-			builder->is_full = true;
-			return RULE_UNSUPPORTED;
-		}
+		if (rows->rule_count == UNWIND_MAX_RULES)
+			return INDEX_NONE;
 		number = (uint32_t)rows->rule_count;
 		add_rule(builder, hash, rule);
 		if (builder->error)
@@ -117,23 +116,32 @@ static void open_pages(struct unwind_builder *builder, uint32_t number, uint32_t
 		push_page(builder, number, rule);
 }
 
-void unwind_builder_add(struct unwind_builder *builder, uint64_t vaddr,
-			const struct unwind_rule *rule)
+/* A rule that is not in force yet holds from vaddr on. */
+static void change_rule(struct unwind_builder *builder, uint64_t vaddr, uint32_t rule)
 {
-	if (builder->error)
-		return;
-	uint32_t rule_now = rule_number(builder, rule);
-	if (builder->error || rule_now == builder->rule)
-		return;
 	const struct unwind_rows *rows = builder->rows;
 	uint32_t number = (uint32_t)(vaddr >> UNWIND_PAGE_SHIFT);
 	uint32_t off = vaddr & (UNWIND_PAGE_BYTES - 1);
 	bool is_open = rows->page_count && rows->pages[rows->page_count - 1].number == number;
 	if (!is_open)
-		open_pages(builder, number, off, rule_now);
+		open_pages(builder, number, off, rule);
 	if ((is_open || off != 0) && !builder->error)
-		push_row(builder, off, rule_now);
-	builder->rule = rule_now;
+		push_row(builder, off, rule);
+	builder->rule = rule;
+}
+
+bool unwind_builder_add(struct unwind_builder *builder, uint64_t vaddr,
+			const struct unwind_rule *rule)
+{
+	if (builder->error)
+		return true;
+	uint32_t number = rule_number(builder, rule);
+	bool is_numbered = number != INDEX_NONE;
+	if (!is_numbered)
+		number = RULE_UNSUPPORTED;
+	if (!builder->error && number != builder->rule)
+		change_rule(builder, vaddr, number);
+	return is_numbered;
 }
 
 /* Memory is given back to the last row: tables of thousands of files are kept. */

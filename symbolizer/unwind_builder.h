@@ -2,6 +2,8 @@
  * unwind_builder: makes rows from rules given in the order of their addresses.
  */
 #pragma once
+#include <stdbool.h>
+
 #include "base/index.h"
 #include "symbolizer/unwind_rows.h"
 
@@ -20,9 +22,9 @@ struct unwind_builder {
 void unwind_builder_init(struct unwind_builder *builder, struct unwind_rows *rows);
 void unwind_builder_fini(struct unwind_builder *builder);
 
-/* From vaddr on, rule holds. vaddr is above that of the call before, and below 2^47. When the
- * file has too many rules, is_full is set and the row is UNWIND_CFA_UNSUPPORTED. */
-void unwind_builder_add(struct unwind_builder *builder, uint64_t vaddr,
+/* From vaddr on, rule holds. vaddr is above that of the call before, and below 2^47. False: the
+ * file has too many rules already, and this row is UNWIND_CFA_UNSUPPORTED. */
+bool unwind_builder_add(struct unwind_builder *builder, uint64_t vaddr,
 			const struct unwind_rule *rule);
 
 /* All is added: the rows can be used. Returns the sticky error. */
