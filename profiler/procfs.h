@@ -39,7 +39,7 @@ int proc_mapping_parse(struct proc_mapping *mapping, char *line);
 void proc_cgroup_parse(const char *text, char *path, size_t path_bytes);
 
 int proc_read_stat(struct proc_stat *stat, uint32_t pid);
-int proc_read_cgroup(uint32_t pid, char *path, size_t path_bytes);
+int proc_read_cgroup(uint32_t pid, char *cgroup, size_t cgroup_bytes);
 int proc_read_thread_comm(uint32_t pid, uint32_t tid, char comm[static COMM_BYTES]);
 
 /* Call visit for every executable mapping, in address order. */

@@ -138,14 +138,17 @@ int profiler_open(struct profiler **out, const struct profiler_options *options,
 
 void profiler_stop(struct profiler *profiler)
 {
-	if (profiler->sampler)
-		sampler_stop(profiler->sampler);
-	if (profiler->collector_runs) {
+	bool collected = profiler->collector_runs;
+	if (collected) {
 		collector_wake(profiler->collector);
 		pthread_join(profiler->collector_thread, NULL);
 		profiler->collector_runs = false;
-		collector_finish(profiler->collector);
 	}
+	/* Not before: until then the collector has the sampler follow the CPUs. */
+	if (profiler->sampler)
+		sampler_stop(profiler->sampler);
+	if (collected)
+		collector_finish(profiler->collector);
 	if (profiler->namer_runs) {
 		batch_queue_close(profiler->queue);
 		pthread_join(profiler->namer_thread, NULL);
