@@ -12,6 +12,14 @@
 
 enum { PATH_BYTES = 64, SMALL_FILE_BYTES = 8192 };
 
+/* /proc adds what a kernel worker is working on, or was: "kworker/0:1-events". That is not its
+ * name, which perf tells without it. kernel/workqueue.c, wq_worker_comm() */
+static void cut_work(char *comm)
+{
+	if (!strncmp(comm, "kworker/", 8))
+		comm[strcspn(comm, "-+")] = 0;
+}
+
 int proc_stat_parse(struct proc_stat *stat, const char *text)
 {
 	/* The name may hold anything, spaces and parentheses too: it ends at the last ')'. */
@@ -24,6 +32,7 @@ int proc_stat_parse(struct proc_stat *stat, const char *text)
 	if (len_bytes >= COMM_BYTES)
 		len_bytes = COMM_BYTES - 1;
 	memcpy(parsed.comm, open + 1, len_bytes);
+	cut_work(parsed.comm);
 	/* state(3) ppid(4) ... starttime(22), counted from 1 in proc(5). */
 	unsigned long long start_ticks;
 	if (sscanf(close + 1,
@@ -132,6 +141,7 @@ int proc_read_thread_comm(uint32_t pid, uint32_t tid, char comm[static COMM_BYTE
 	if (rc)
 		return rc;
 	snprintf(comm, COMM_BYTES, "%.*s", (int)strcspn(text, "\n"), text);
+	cut_work(comm);
 	return 0;
 }
 

@@ -63,7 +63,10 @@ static void stats(void **state)
 		{"12 ())" STAT_TAIL("2", "4"), ")", 2, 4},
 		{"12 ()" STAT_TAIL("2", "4"), "", 2, 4},
 		{"12 (two\nlines)" STAT_TAIL("2", "4"), "two\nlines", 2, 4},
-		{"12 (kworker/u8:2-events_unbound)" STAT_TAIL("2", "4"), "kworker/u8:2-ev", 2, 4},
+		{"12 (kworker/0:1H+kblockd)" STAT_TAIL("2", "4"), "kworker/0:1H", 2, 4},
+		{"12 (kworker/0:0H)" STAT_TAIL("2", "4"), "kworker/0:0H", 2, 4},
+		{"12 (a-worker+1)" STAT_TAIL("2", "4"), "a-worker+1", 2, 4},
+		{"12 (kworker/u8:2-events_unbound)" STAT_TAIL("2", "4"), "kworker/u8:2", 2, 4},
 		{"12 (x)" STAT_TAIL("1", "18446744073709551615"), "x", 1, UINT64_MAX},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
