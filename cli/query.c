@@ -80,7 +80,7 @@ static int answer(const struct query_config *config, size_t kind)
 static int run_query(int argc, char **argv)
 {
 	size_t kind = 0;
-	const char *name = argc > 1 ? argv[1] : "--help";
+	const char *name = argc > 1 ? argv[1] : "";
 	while (kind < ARRAY_LEN(kinds) && strcmp(name, kinds[kind].name) != 0)
 		kind++;
 	bool has_kind = kind < ARRAY_LEN(kinds);
@@ -90,6 +90,9 @@ static int run_query(int argc, char **argv)
 	int code = options_parse(&command_query, &config, argc - has_kind, argv + has_kind, &first);
 	if (code >= 0)
 		return code;
+	if (argc < 2)
+		return usage_error(&command_query,
+				   "ask for flame, top, series, labels, pprof or folded");
 	if (!has_kind)
 		return usage_error(&command_query,
 				   "\"%s\" is not flame, top, series, labels, pprof or folded",
