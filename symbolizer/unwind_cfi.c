@@ -162,8 +162,6 @@ static void advance_to(struct run *run, uint64_t vaddr)
 		fail(run, UNWIND_BAD_PROGRAM);
 		return;
 	}
-	if (vaddr > run->limit_vaddr)
-		vaddr = run->limit_vaddr;
 	if (vaddr > run->vaddr)
 		run->fn(run->ctx, run->vaddr, &run->row);
 	run->vaddr = vaddr;
@@ -397,7 +395,8 @@ bool cfi_run(const struct cfi_common *common, const struct eh_section *section,
 		*why = run.why;
 		return false;
 	}
-	advance_to(&run, limit_vaddr);
+	if (run.vaddr < limit_vaddr)
+		fn(ctx, run.vaddr, &run.row);
 	return true;
 }
 

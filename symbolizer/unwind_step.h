@@ -42,12 +42,15 @@ static inline uint64_t unwind_lookup_ip(const struct unwind_frame *frame)
 	return frame->ip_exact ? frame->ip : frame->ip - 1;
 }
 
+/* The mask never changes a number that passed; it is there for the verifier of BPF to see. */
 static inline bool unwind_register(const struct unwind_frame *frame, int32_t number,
 				   uint64_t *value)
 {
+	uint32_t masked = (uint32_t)number & (UNWIND_REGISTERS - 1);
 	if (!frame->registers || number < 0 || number >= UNWIND_REGISTERS)
 		return false;
-	*value = frame->registers[number];
+	__asm__("" : "+r"(masked)); /* else the compiler proves it needless and drops it */
+	*value = frame->registers[masked];
 	return true;
 }
 
