@@ -39,9 +39,9 @@ static void append_header(struct buf *out, const char *build_id, const struct bu
 	buf_append_u32le(out, VERSION);
 	buf_append_u32le(out, (uint32_t)crc32_z(0, (const Bytef *)rows->data, rows->len_bytes));
 	buf_append_u64le(out, rows->len_bytes);
-	char id[BUILD_ID_BYTES] = {0};
-	memcpy(id, build_id, strlen(build_id));
-	buf_append(out, id, sizeof(id));
+	char id[BUILD_ID_BYTES + 1] = {0};
+	snprintf(id, sizeof(id), "%s", build_id);
+	buf_append(out, id, BUILD_ID_BYTES);
 }
 
 /* Is data, all of a file, what append_header() began? *r is left at the rows. */
@@ -52,10 +52,10 @@ static bool check_header(struct reader *r, const char *build_id)
 	uint32_t checksum = reader_u32(r);
 	uint64_t rows_bytes = reader_u64(r);
 	const char *id = reader_bytes(r, BUILD_ID_BYTES);
-	char wanted[BUILD_ID_BYTES] = {0};
-	memcpy(wanted, build_id, strlen(build_id));
+	char wanted[BUILD_ID_BYTES + 1] = {0};
+	snprintf(wanted, sizeof(wanted), "%s", build_id);
 	return !r->bad && !memcmp(magic, MAGIC, MAGIC_BYTES) && version == VERSION &&
-	       !memcmp(id, wanted, sizeof(wanted)) && rows_bytes == reader_left_bytes(r) &&
+	       !memcmp(id, wanted, BUILD_ID_BYTES) && rows_bytes == reader_left_bytes(r) &&
 	       checksum == (uint32_t)crc32_z(0, r->pos, rows_bytes);
 }
 

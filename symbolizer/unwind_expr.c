@@ -1,6 +1,7 @@
 #include "symbolizer/unwind_expr.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* DWARF 5 section 7.7.1. */
 enum {
@@ -175,16 +176,16 @@ static void do_op(struct machine *machine, struct reader *r, uint8_t op)
  * on: binutils, elf_x86_64_eh_frame_lazy_plt in bfd/elf64-x86-64.c (2.40), gold likewise. */
 static bool read_plt(struct reader r, struct unwind_value *value)
 {
-	if (reader_u8(&r) != OP_BREG0 + REG_SP)
-		return false;
+	static const uint8_t before[] = {OP_BREG0 + REG_IP, 0, OP_LIT0 + 15, OP_AND};
+	static const uint8_t after[] = {OP_GE, OP_LIT0 + 3, OP_SHL, OP_PLUS};
+	uint8_t base = reader_u8(&r);
 	int64_t off = reader_sleb(&r);
-	bool masks = reader_u8(&r) == OP_BREG0 + REG_IP && reader_sleb(&r) == 0 &&
-		     reader_u8(&r) == OP_LIT0 + 15 && reader_u8(&r) == OP_AND;
+	const void *mask = reader_bytes(&r, sizeof(before));
 	uint8_t first = reader_u8(&r);
-	bool scales = reader_u8(&r) == OP_GE && reader_u8(&r) == OP_LIT0 + 3 &&
-		      reader_u8(&r) == OP_SHL && reader_u8(&r) == OP_PLUS;
-	if (r.bad || reader_left_bytes(&r) || !masks || !scales || first < OP_LIT0 ||
-	    first > OP_LIT0 + 15)
+	const void *scale = reader_bytes(&r, sizeof(after));
+	if (r.bad || reader_left_bytes(&r) || base != OP_BREG0 + REG_SP ||
+	    memcmp(mask, before, sizeof(before)) != 0 || memcmp(scale, after, sizeof(after)) != 0 ||
+	    first < OP_LIT0 || first > OP_LIT0 + 15)
 		return false;
 	*value = (struct unwind_value){
 		.base = UNWIND_BASE_PLT, .off = off, .extra = first - OP_LIT0};

@@ -3,6 +3,7 @@
  * not the bytes, from the start for every address, as DWARF 5 section 6.4.3 defines it.
  * SEED=n begins with that one.
  */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,6 +52,7 @@ struct function {
 
 static uint32_t roll(uint64_t *seed, uint32_t sides)
 {
+	assert(sides > 0);
 	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 	return (uint32_t)(*seed >> 33) % sides;
 }
