@@ -11,8 +11,10 @@
 /* Nodes of an automaton while its pattern is read. */
 struct reckoning {
 	uint64_t nodes[PATTERN_MAX_DEPTH + 1]; /* of each group that is open; [0]: the whole */
+	unsigned int repeats[PATTERN_MAX_DEPTH + 1]; /* within one another, likewise */
 	size_t depth;
 	uint64_t last; /* nodes of what a repeat that follows would repeat */
+	unsigned int last_repeats;
 };
 
 static int refuse(struct err *err, const char *text, const char *why)
@@ -59,11 +61,15 @@ static void repeat(struct reckoning *r, uint64_t times)
 		nodes = UINT64_MAX;
 	r->nodes[r->depth] = sat_add_u64(r->nodes[r->depth], nodes - r->last);
 	r->last = nodes;
+	r->last_repeats++;
+	if (r->repeats[r->depth] < r->last_repeats)
+		r->repeats[r->depth] = r->last_repeats;
 }
 
 static void add_atom(struct reckoning *r)
 {
 	r->last = 1;
+	r->last_repeats = 0;
 	r->nodes[r->depth] = sat_add_u64(r->nodes[r->depth], 1);
 }
 
@@ -71,8 +77,11 @@ static void close_group(struct reckoning *r)
 {
 	if (!r->depth) /* regcomp() says what is wrong with it */
 		return;
+	r->last_repeats = r->repeats[r->depth];
 	r->last = sat_add_u64(r->nodes[r->depth--], 1);
 	r->nodes[r->depth] = sat_add_u64(r->nodes[r->depth], r->last);
+	if (r->repeats[r->depth] < r->last_repeats)
+		r->repeats[r->depth] = r->last_repeats;
 }
 
 static int check(const char *text, struct err *err)
@@ -85,6 +94,7 @@ static int check(const char *text, struct err *err)
 			return refuse(err, text, "too many nested parentheses");
 		if (*at == '(') {
 			r.nodes[++r.depth] = 0;
+			r.repeats[r.depth] = 0;
 		} else if (*at == ')') {
 			close_group(&r);
 		} else if (*at == '+') {
@@ -94,10 +104,15 @@ static int check(const char *text, struct err *err)
 		} else if (*at == '[') {
 			at = skip_bracket(at);
 			add_atom(&r);
-		} else if (!strchr("*?", *at)) {
+		} else if (*at == '*' || *at == '?') {
+			repeat(&r, 1);
+		} else {
 			at += *at == '\\' && at[1];
 			add_atom(&r);
 		}
+		/* regcomp() of glibc may take time exponential in this depth. */
+		if (r.repeats[r.depth] > PATTERN_MAX_REPEATS)
+			return refuse(err, text, "repeats within repeats");
 		if (r.nodes[r.depth] > PATTERN_MAX_NODES)
 			return refuse(err, text, "repeats too much");
 		if (!*at)

@@ -15,7 +15,8 @@
 enum {
 	PATTERN_MAX_BYTES = 1024,
 	PATTERN_MAX_NODES = 20000,
-	PATTERN_MAX_DEPTH = 32, /* of parentheses */
+	PATTERN_MAX_DEPTH = 32,  /* of parentheses */
+	PATTERN_MAX_REPEATS = 4, /* within one another: ((a*)*)* has 3 */
 };
 
 struct pattern {
