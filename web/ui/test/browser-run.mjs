@@ -9,8 +9,9 @@ if (!existsSync(chromium)) {
 	);
 	process.exit(77);
 }
-if (!process.env.HEARTH_URL && !existsSync(new URL("../dist/index.html", import.meta.url))) {
-	process.stderr.write("dist/index.html is missing: run npm run build first\n");
+const dist = process.env.HEARTH_UI_DIST ?? new URL("../dist", import.meta.url).pathname;
+if (!process.env.HEARTH_URL && !existsSync(`${dist}/index.html`)) {
+	process.stderr.write(`${dist}/index.html is missing: run npm run build first\n`);
 	process.exit(1);
 }
 const vitest = new URL("../node_modules/vitest/vitest.mjs", import.meta.url).pathname;

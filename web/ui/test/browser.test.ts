@@ -33,7 +33,7 @@ beforeAll(async () => {
 	mkdirSync(SHOTS, { recursive: true });
 	if (!REAL)
 		mock = await startMock({
-			dist: new URL("../dist", import.meta.url).pathname,
+			dist: process.env.HEARTH_UI_DIST ?? new URL("../dist", import.meta.url).pathname,
 			nowUs: NOW_US,
 			stacks: 3000,
 			hasWaiting: false,
@@ -595,7 +595,7 @@ describe.skipIf(REAL)("with a server that can be told what to do", () => {
 	});
 	test("100,000 frames: zooming stays fluent", async () => {
 		const big = await startMock({
-			dist: new URL("../dist", import.meta.url).pathname,
+			dist: process.env.HEARTH_UI_DIST ?? new URL("../dist", import.meta.url).pathname,
 			nowUs: NOW_US,
 			stacks: 12_000,
 			hasWaiting: true,
