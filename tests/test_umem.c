@@ -630,6 +630,40 @@ static void evicts_the_oldest_processes(void **state)
 	scene_fini(&scene);
 }
 
+/* Adding a file may evict the only processes that map it. */
+static void adding_evicts_those_who_map_it(void **state)
+{
+	(void)state;
+	enum { MAPPINGS = 1000, BIG_RULES = 2000 };
+	struct umem_range ranges[MAPPINGS];
+	for (uint64_t i = 0; i < MAPPINGS; i++)
+		ranges[i] = (struct umem_range){(i + 1) * PAGE, (i + 1) * PAGE + 1, 0, &keys[0], 0};
+	const struct made_page page = {1, 100};
+	struct unwind_rows *rows = made_rows_new(&page, 1, BIG_RULES, 0);
+	struct scene scene;
+	scene_init(&scene, FULL_WORDS);
+	for (uint32_t pid = 1; pid <= 7; pid++)
+		assert_int_equal(umem_set_process(scene.umem, pid, ranges, MAPPINGS), 0);
+	scene_tick(&scene, 100);
+	/* There is the reserve, so nothing was evicted: 9,328 words are free. */
+	assert_int_equal(scene_stats(&scene).processes, 7);
+	assert_int_equal(umem_add_file(scene.umem, &keys[1], rows), 0);
+	assert_int_equal(umem_add_file(scene.umem, &keys[0], rows), -ENOSPC);
+	assert_int_equal(scene_stats(&scene).process_evictions, 1);
+	for (int i = 0; i < 20; i++) /* one attempt a generation */
+		assert_int_equal(umem_add_file(scene.umem, &keys[0], rows), -ENOSPC);
+	assert_int_equal(scene_stats(&scene).process_evictions, 1);
+	scene_tick(&scene, 4);
+	assert_int_equal(umem_add_file(scene.umem, &keys[0], rows), 0);
+	for (uint32_t pid = 2; pid <= 7; pid++)
+		umem_remove_process(scene.umem, pid);
+	assert_true(umem_has_file(scene.umem, &keys[0]));
+	umem_remove_file(scene.umem, &keys[0]);
+	assert_false(umem_has_file(scene.umem, &keys[0]));
+	scene_fini(&scene);
+	made_rows_free(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -649,6 +683,7 @@ int main(void)
 		cmocka_unit_test(does_not_evict_twice_for_one_need),
 		cmocka_unit_test(evicts_files_then_processes),
 		cmocka_unit_test(evicts_the_oldest_processes),
+		cmocka_unit_test(adding_evicts_those_who_map_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
