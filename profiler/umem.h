@@ -6,8 +6,8 @@
  * what was used least recently is evicted: pages, then files without a page, then the processes
  * that were set the longest ago; but nothing that was used in the last 10 generations, and no
  * process set in the last 100, so that a memory that is too small serves some stacks well
- * instead of all badly. What was
- * evicted may be set, added and loaded again as if it had never been. Any thread (locked).
+ * instead of all badly. What was evicted may be set, added and loaded again as if it had never
+ * been. Any thread (locked).
  */
 #pragma once
 #include <stdbool.h>
