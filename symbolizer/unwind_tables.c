@@ -90,14 +90,13 @@ static int load_debug_frame(struct unwind_tables *tables, const struct elf_file 
 }
 
 static int load_eh_frame(struct unwind_tables *tables, const struct elf_file *file,
-			 const struct elf_section *section, struct err *err)
+			 const struct elf_section *section)
 {
 	char *data;
-	int rc = elf_file_load(file, section, MAX_TABLE_BYTES, &data, err);
-	if (rc)
-		return err_wrap(err, rc, ".eh_frame");
-	tables->eh_frame = take(tables, 0, data, section->size_bytes, section->vaddr);
-	return 0;
+	int rc = elf_file_load(file, section, MAX_TABLE_BYTES, &data, NULL);
+	if (!rc)
+		tables->eh_frame = take(tables, 0, data, section->size_bytes, section->vaddr);
+	return rc;
 }
 
 /* PT_GNU_EH_FRAME, in the terms of a section. False: there is none. */
@@ -210,8 +209,7 @@ static bool end_after(const struct elf_file *file, struct elf_section *section, 
 	return true;
 }
 
-static int load_by_header(struct unwind_tables *tables, const struct elf_file *file,
-			  struct err *err)
+static int load_by_header(struct unwind_tables *tables, const struct elf_file *file)
 {
 	struct elf_section header, section;
 	uint64_t start_vaddr, last_vaddr;
@@ -219,7 +217,18 @@ static int load_by_header(struct unwind_tables *tables, const struct elf_file *f
 	    !segment_rest(file, start_vaddr, &section))
 		return 0;
 	tables->ends_at_zero = !last_vaddr || !end_after(file, &section, last_vaddr);
-	return load_eh_frame(tables, file, &section, err);
+	return load_eh_frame(tables, file, &section);
+}
+
+/* section: NULL when there is none of that name. */
+static int find_eh_frame(struct unwind_tables *tables, const struct elf_file *file,
+			 const struct elf_section *section)
+{
+	int rc = section ? load_eh_frame(tables, file, section) : 0;
+	if (tables->eh_frame.data || rc == -ENOMEM)
+		return rc;
+	int by_header = load_by_header(tables, file);
+	return rc && !tables->eh_frame.data ? rc : by_header;
 }
 
 static int read_names(const struct elf_file *file, const struct elf_sections *sections,
@@ -240,20 +249,20 @@ int unwind_tables_read(struct unwind_tables *tables, const struct elf_file *file
 	AUTO_FINI(elf_sections_fini) struct elf_sections sections = {0};
 	AUTO_MEM char *names = NULL;
 	size_t names_bytes = 0;
-	int rc = elf_file_sections(file, &sections, err);
+	int rc = elf_file_sections(file, &sections, NULL);
 	if (!rc)
 		rc = read_names(file, &sections, &names, &names_bytes);
 	if (rc == -ENOMEM)
-		return rc;
+		return err_set(err, rc, "section headers: %m");
 	const struct elf_section *eh_frame =
 		find_section(&sections, names, names_bytes, ".eh_frame");
 	const struct elf_section *debug_frame =
 		find_section(&sections, names, names_bytes, ".debug_frame");
-	rc = eh_frame ? load_eh_frame(tables, file, eh_frame, err)
-		      : load_by_header(tables, file, err);
+	rc = find_eh_frame(tables, file, eh_frame);
 	if (!rc && debug_frame && load_debug_frame(tables, file, debug_frame) == -ENOMEM)
-		rc = err_set(err, -ENOMEM, ".debug_frame: %m");
-	if (rc)
-		unwind_tables_fini(tables);
-	return rc;
+		rc = -ENOMEM;
+	if (!rc)
+		return 0;
+	unwind_tables_fini(tables);
+	return err_set(err, rc, "read call frame information: %m");
 }

@@ -70,9 +70,11 @@ struct cfi_image {
 	const struct buf *debug_frame; /* NULL: none */
 	bool no_sections;
 	bool no_table;         /* .eh_frame_hdr without its table */
+	bool no_header;        /* PT_GNU_EH_FRAME of 0 bytes */
 	uint64_t last_fde_off; /* in .eh_frame: what the table says the last entry is */
 	uint64_t debug_flags;  /* of the section */
 	uint16_t machine;      /* 0: x86-64 */
+	uint64_t lie_bytes;    /* added to the place of .eh_frame in its section header */
 };
 
 static inline void cfi_image_segments(struct buf *out, uint64_t bytes, uint64_t header_off,
@@ -132,7 +134,8 @@ static inline void cfi_make_image(struct buf *out, const struct cfi_image *image
 		.e_shstrndx = image->no_sections ? 0 : CFI_SECTIONS - 1,
 	};
 	buf_append(out, &header, sizeof(header));
-	cfi_image_segments(out, sections_off, header_off, image->eh_frame ? 20 : 0);
+	cfi_image_segments(out, sections_off, header_off,
+			   image->eh_frame && !image->no_header ? 20 : 0);
 	while (out->len_bytes < CFI_EH_FRAME_OFF)
 		buf_append_u8(out, 0);
 	if (image->eh_frame)
@@ -146,7 +149,7 @@ static inline void cfi_make_image(struct buf *out, const struct cfi_image *image
 		{.sh_name = image->eh_frame ? 1 : 0,
 		 .sh_type = SHT_PROGBITS,
 		 .sh_addr = CFI_EH_FRAME_OFF,
-		 .sh_offset = CFI_EH_FRAME_OFF,
+		 .sh_offset = CFI_EH_FRAME_OFF + image->lie_bytes,
 		 .sh_size = eh_bytes},
 		{.sh_name = image->debug_frame ? 11 : 0,
 		 .sh_type = SHT_PROGBITS,

@@ -476,6 +476,25 @@ static void ends_of_eh_frame(void **state)
 	buf_fini(&frame);
 }
 
+/* Section headers that point past the end of the file: program headers are asked, if there are. */
+static void sections_that_lie(void **state)
+{
+	(void)state;
+	size_t last_off;
+	struct buf frame = three_functions(&last_off);
+	struct cfi_image image = {
+		.eh_frame = &frame, .last_fde_off = last_off, .lie_bytes = 1 << 20};
+	struct unwind_rows *rows = good_rows(&image);
+	assert_int_equal(unwind_rows_stats(rows)->functions, 3);
+	unwind_rows_free(rows);
+
+	image.no_header = true;
+	int rc;
+	assert_null(rows_of(&image, &rc));
+	assert_int_equal(rc, -ENODATA);
+	buf_fini(&frame);
+}
+
 static void other_machines(void **state)
 {
 	(void)state;
@@ -602,7 +621,7 @@ int main(void)
 		cmocka_unit_test(debug_frame),      cmocka_unit_test(packed_debug_frame),
 		cmocka_unit_test(ends_of_eh_frame), cmocka_unit_test(other_machines),
 		cmocka_unit_test(damaged),          cmocka_unit_test(cut),
-		cmocka_unit_test(too_many_rules),
+		cmocka_unit_test(too_many_rules),   cmocka_unit_test(sections_that_lie),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
