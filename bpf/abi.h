@@ -7,16 +7,17 @@
 #pragma once
 #include <linux/types.h>
 
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
-/* What the depth limit of bpf_get_stack() allows (kernel.perf_event_max_stack). */
+/* Kernel: what bpf_get_stack() allows (kernel.perf_event_max_stack). User: our own limit. */
 #define ABI_MAX_KERNEL_FRAMES 127
-#define ABI_MAX_USER_FRAMES   127
+#define ABI_MAX_USER_FRAMES   512
 #define ABI_COMM_BYTES        16
 
-enum rec_kind {                 /* append only, never renumber */
-		REC_SAMPLE = 1, /* struct rec_sample: a stack that went out before */
-		REC_STACK = 2,  /* struct rec_stack: a sample and its stack */
+/* Append only, never renumber. */
+enum rec_kind {
+	REC_SAMPLE = 1, /* struct rec_sample: a stack that went out before */
+	REC_STACK = 2,  /* struct rec_stack: a sample and its stack */
 };
 
 struct rec_sample {
@@ -35,7 +36,7 @@ enum stack_flag {
 	STACK_KERNEL_CUT = 1 << 0, /* more kernel frames than the limit */
 	STACK_USER_CUT = 1 << 1,   /* more user frames than the limit */
 	STACK_KTHREAD = 1 << 2,    /* a kernel thread: there is no user part */
-	STACK_USER_FAULT = 1 << 3, /* user stack memory could not be read */
+	STACK_TAIL = 1 << 3,       /* struct rec_tail follows the frames */
 };
 
 /* Goes out when a (process, stack) is met for the first time in a generation. */
@@ -47,11 +48,33 @@ struct rec_stack {
 	__u32 flags;         /* enum stack_flag */
 	__u16 kernel_frames; /* frames[0..] leaf first, then the user part, leaf first */
 	__u16 user_frames;
-	__u32 reserved;
+	__u32 walk_end;            /* enum walk_end: how the walk of the user part ended */
 	char comm[ABI_COMM_BYTES]; /* of the process (its leader), NUL-terminated */
-	__u64 frames[];            /* ip */
+	/* Kernel: ip. User: what ip - 1 is to be looked up by: a return address, or one past the
+	 * instruction that is being executed. */
+	__u64 frames[];
 };
 _Static_assert(sizeof(struct rec_stack) == 88, "layout changed: bump ABI_VERSION");
+
+/* Where the walker had to leave a user stack, and what user space needs to go on: the registers
+ * of the frame whose ip is the last of frames[], and a slice of stack memory. Follows frames[] in
+ * a record with STACK_TAIL; such a stack is not interned. */
+#define ABI_REGISTERS   16
+#define ABI_SLICE_BYTES 16384
+
+struct rec_tail {
+	__u64 ip;
+	__u64 sp;
+	__u64 fp;
+	__u32 is_exact;      /* ip is being executed, not returned to */
+	__u32 is_fp_known;   /* 0: the frames below did not say where fp was saved */
+	__u32 has_registers; /* registers[] are the leaf's, by DWARF number */
+	__u32 slice_bytes;   /* of slice[] */
+	__u64 slice_at;      /* address of slice[0] */
+	__u64 registers[ABI_REGISTERS];
+	__u8 slice[]; /* up to ABI_SLICE_BYTES */
+};
+_Static_assert(sizeof(struct rec_tail) == 176, "layout changed: bump ABI_VERSION");
 
 /*
  * Unwind memory: one array of 32-bit words that user space fills and the walker reads. Blocks
@@ -80,6 +103,14 @@ struct umem_process {
 	struct umem_mapping mappings[];
 };
 
+/* Which block belongs to a pid, as long as it is the same process with the same image. */
+struct umem_process_ref {
+	__u32 block;         /* process block */
+	__u32 exec_id;       /* 0: not known, any */
+	__u64 start_boot_ns; /* 0: likewise */
+};
+_Static_assert(sizeof(struct umem_process_ref) == 16, "layout changed: bump ABI_VERSION");
+
 struct umem_file {
 	__u32 first_page; /* vaddr >> UMEM_PAGE_SHIFT of pages[0] */
 	__u32 page_count;
@@ -100,7 +131,7 @@ struct umem_file {
 #define UMEM_PAGE_HEADER  (2 + UMEM_BUCKETS / 2 + 1)
 
 /* How to find the caller's frame; enum unwind_cfa, enum unwind_at and struct unwind_rule of
- * symbolizer/unwind_rule.h, byte by byte (profiler/umem.c asserts it). */
+ * symbolizer/unwind_rule.h, byte by byte (profiler/umem_layout.c asserts it). */
 enum umem_cfa {
 	UMEM_CFA_NONE,
 	UMEM_CFA_END,
@@ -135,32 +166,36 @@ struct umem_rule {
 };
 _Static_assert(sizeof(struct umem_rule) == 16, "layout changed: bump ABI_VERSION");
 
-/* How a walk of a user stack ended. */
-enum walk_end {                   /* append only, never renumber */
-		WALK_NONE,        /* there was no user stack */
-		WALK_COMPLETE,    /* reached the thread's start */
-		WALK_CUT,         /* more frames than fit */
-		WALK_NO_MAPPING,  /* an address in no known mapping */
-		WALK_NO_ROWS,     /* a mapping whose rows are not in unwind memory */
-		WALK_HOLE,        /* code that has no unwind information */
-		WALK_UNSUPPORTED, /* unwind information that has no rule */
-		WALK_FAULT,       /* stack memory could not be read */
-		WALK_IMPLAUSIBLE, /* the stack did not grow, or the address cannot be code */
+/* How a walk of a user stack ended. Append only, never renumber. */
+enum walk_end {
+	WALK_NONE,        /* there was no user stack */
+	WALK_COMPLETE,    /* reached the thread's start */
+	WALK_CUT,         /* more frames than fit */
+	WALK_NO_MAPPING,  /* an address in no known mapping */
+	WALK_NO_ROWS,     /* a mapping whose rows are not in unwind memory */
+	WALK_HOLE,        /* code that has no unwind information */
+	WALK_UNSUPPORTED, /* unwind information that has no rule */
+	WALK_FAULT,       /* stack memory could not be read */
+	WALK_IMPLAUSIBLE, /* the stack did not grow, or the address cannot be code */
 };
 
 /* Indexes of the per-CPU counters. seen: STAT_TAKEN == STAT_SENT + STAT_NO_SCRATCH +
- * STAT_RING_FULL. */
-enum stat_index {                  /* append only, never renumber */
-		  STAT_TAKEN,      /* ticks that hit a thread to be sampled */
-		  STAT_SENT,       /* records handed to user space */
-		  STAT_NO_SCRATCH, /* lost: no scratch memory */
-		  STAT_RING_FULL,  /* lost: the ring buffer was full */
-		  STAT_IDLE,       /* ticks on an idle CPU: not samples */
-		  STAT_FILTERED,   /* ticks on processes that were not asked for: not samples */
-		  STAT_LATE, /* timer periods that passed without a tick, added to the next one */
-		  STAT_STACK_CUT,  /* samples with STACK_KERNEL_CUT or STACK_USER_CUT */
-		  STAT_NEW_STACKS, /* records that carried a stack */
-		  STAT_RUN_NS,     /* time spent in the program */
-		  STAT_RUNS,
-		  STAT_COUNT,
+ * STAT_RING_FULL. Append only, never renumber. */
+enum stat_index {
+	STAT_TAKEN,      /* ticks that hit a thread to be sampled */
+	STAT_SENT,       /* records handed to user space */
+	STAT_NO_SCRATCH, /* lost: no scratch memory */
+	STAT_RING_FULL,  /* lost: the ring buffer was full */
+	STAT_IDLE,       /* ticks on an idle CPU: not samples */
+	STAT_FILTERED,   /* ticks on processes that were not asked for: not samples */
+	STAT_LATE,       /* timer periods that passed without a tick, added to the next one */
+	STAT_STACK_CUT,  /* samples with STACK_KERNEL_CUT or STACK_USER_CUT */
+	STAT_NEW_STACKS, /* records that carried a stack */
+	STAT_RUN_NS,     /* time spent in the program */
+	STAT_RUNS,       /* of the program */
+	STAT_TAILS,      /* records that carried a tail: the slow way */
+	STAT_TAIL_BYTES, /* of stack memory in them */
+	STAT_WALK_FIRST, /* user walks by enum walk_end, from here on */
+	STAT_WALK_LAST = STAT_WALK_FIRST + 15,
+	STAT_COUNT,
 };

@@ -27,6 +27,7 @@ struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
+	void *mm;
 	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;

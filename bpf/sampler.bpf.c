@@ -14,6 +14,7 @@
 
 #include "bpf/abi.h"
 #include "bpf/compat.bpf.h"
+#include "bpf/unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -33,6 +34,12 @@ __u32 generation = 1;
 struct scratch {
 	struct rec_stack rec;
 	__u64 frames[MAX_FRAMES]; /* rec.frames[] */
+	/* A tail begins right behind the frames there are, so this is room for the last one. */
+	struct rec_tail tail_room;
+	__u8 slice_room[ABI_SLICE_BYTES];
+	/* From here on nothing is sent. */
+	struct walk walk;
+	struct pt_regs regs; /* of user space */
 };
 
 struct cpu_clock {
@@ -131,52 +138,155 @@ static __always_inline __u64 mix(__u64 hash, __u64 value)
 	return hash ^ (hash >> 29);
 }
 
-/* Kernel part, then user part, into scratch; flags and counts into the record. */
-static __always_inline __u32 fill_stacks(struct scratch *scratch, void *ctx,
-					 struct task_struct *task)
+/* The registers that the thread had, or will have, in user space. */
+static __always_inline long user_registers(struct scratch *scratch, struct bpf_perf_event_data *ctx)
 {
-	struct rec_stack *rec = &scratch->rec;
-	__u32 flags = 0;
-	long bytes = bpf_get_stack(ctx, scratch->frames, ABI_MAX_KERNEL_FRAMES * sizeof(__u64), 0);
-	__u32 kernel = bytes > 0 ? (__u32)bytes / sizeof(__u64) : 0;
-	if (kernel >= ABI_MAX_KERNEL_FRAMES) {
-		kernel = ABI_MAX_KERNEL_FRAMES;
-		flags |= STACK_KERNEL_CUT;
+	if ((ctx->regs.cs & 3) == 3) {
+		scratch->regs = *(struct pt_regs *)&ctx->regs;
+		return 0;
 	}
-	__u32 user = 0;
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD) {
-		flags |= STACK_KTHREAD;
-	} else {
-		bytes = bpf_get_stack(ctx, &scratch->frames[kernel],
-				      ABI_MAX_USER_FRAMES * sizeof(__u64), BPF_F_USER_STACK);
-		if (bytes < 0)
-			flags |= STACK_USER_FAULT;
-		else
-			user = (__u32)bytes / sizeof(__u64);
-		if (user >= ABI_MAX_USER_FRAMES) {
-			user = ABI_MAX_USER_FRAMES;
-			flags |= STACK_USER_CUT;
-		}
-	}
-	rec->flags = flags;
-	rec->kernel_frames = kernel;
-	rec->user_frames = user;
-	return kernel + user;
+	void *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return bpf_probe_read_kernel(&scratch->regs, sizeof(scratch->regs), regs);
 }
 
-static __always_inline __u64 hash_stack(const struct scratch *scratch, __u32 frames)
+static __always_inline __u32 fill_kernel(struct scratch *scratch, void *ctx)
+{
+	long bytes = bpf_get_stack(ctx, scratch->frames, ABI_MAX_KERNEL_FRAMES * sizeof(__u64), 0);
+	__u32 frames = bytes > 0 ? (__u32)bytes / sizeof(__u64) : 0;
+	if (frames >= ABI_MAX_KERNEL_FRAMES) {
+		frames = ABI_MAX_KERNEL_FRAMES;
+		scratch->rec.flags |= STACK_KERNEL_CUT;
+	}
+	scratch->rec.kernel_frames = frames;
+	return frames;
+}
+
+struct walk_context {
+	struct scratch *scratch;
+};
+
+/* One frame: into the record and the hash, then on to its caller. */
+static long take_frame(__u32 i, struct walk_context *context)
+{
+	(void)i;
+	struct scratch *scratch = context->scratch;
+	struct walk *walk = &scratch->walk;
+	__u32 at = scratch->rec.kernel_frames + walk->frames;
+	walk->end = WALK_CUT;
+	if (walk->frames >= ABI_MAX_USER_FRAMES || at >= MAX_FRAMES)
+		return 1;
+	scratch->frames[at] = walk->ip + walk->is_exact;
+	walk->hash = mix(walk->hash, walk->ip);
+	walk->frames++;
+	return walk_step(walk);
+}
+
+static __always_inline void walk_user(struct scratch *scratch, __u32 pid)
+{
+	struct walk *walk = &scratch->walk;
+	struct umem_process_ref *ref = bpf_map_lookup_elem(&umem_processes, &pid);
+	walk->ip = scratch->regs.rip;
+	walk->sp = scratch->regs.rsp;
+	walk->fp = scratch->regs.rbp;
+	walk->is_exact = 1;
+	walk->is_fp_known = 1;
+	walk->hash = 0;
+	walk->frames = 0;
+	walk->map_start = walk->map_end = 0;
+	walk->chunk_at = NO_CHUNK;
+	walk->generation = umem_generation;
+	/* Index 0 holds zeros: a process without mappings. */
+	walk->process = 0;
+	if (ref && (!ref->exec_id || ref->exec_id == scratch->rec.exec_id) &&
+	    (!ref->start_boot_ns || ref->start_boot_ns == scratch->rec.start_boot_ns))
+		walk->process = ref->block;
+	struct walk_context context = {scratch};
+	bpf_loop(ABI_MAX_USER_FRAMES + 1, take_frame, &context, 0);
+}
+
+static __always_inline void fill_user(struct scratch *scratch, struct bpf_perf_event_data *ctx,
+				      struct task_struct *task)
+{
+	struct rec_stack *rec = &scratch->rec;
+	struct walk *walk = &scratch->walk;
+	walk->end = WALK_NONE;
+	walk->frames = 0;
+	walk->hash = 0;
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		rec->flags |= STACK_KTHREAD;
+	else if (BPF_CORE_READ(task, mm) && !user_registers(scratch, ctx))
+		walk_user(scratch, rec->sample.pid);
+	if (walk->end == WALK_CUT)
+		rec->flags |= STACK_USER_CUT;
+	rec->user_frames = walk->frames;
+	rec->walk_end = walk->end;
+	count(STAT_WALK_FIRST + (walk->end & 15), 1);
+}
+
+/* What user space can do better: it has all mappings and rows, or can get them. */
+static __always_inline __u32 wants_tail(__u32 walk_end)
+{
+	return walk_end == WALK_NO_MAPPING || walk_end == WALK_NO_ROWS ||
+	       walk_end == WALK_UNSUPPORTED;
+}
+
+#define SLICE_CHUNK_BYTES 1024
+
+/* Behind the frames: where the walk stopped, and the stack from there on. */
+static __always_inline __u32 fill_tail(struct scratch *scratch, __u32 frames)
+{
+	struct walk *walk = &scratch->walk;
+	if (frames > MAX_FRAMES)
+		return 0;
+	struct rec_tail *tail = (void *)&scratch->frames[frames];
+	tail->ip = walk->ip;
+	tail->sp = walk->sp;
+	tail->fp = walk->fp;
+	tail->is_exact = walk->is_exact;
+	tail->is_fp_known = walk->is_fp_known;
+	tail->has_registers = walk->frames == 1;
+	const struct pt_regs *regs = &scratch->regs;
+	const __u64 registers[ABI_REGISTERS] = {
+		regs->rax, regs->rdx, regs->rcx, regs->rbx, regs->rsi, regs->rdi,
+		regs->rbp, regs->rsp, regs->r8,  regs->r9,  regs->r10, regs->r11,
+		regs->r12, regs->r13, regs->r14, regs->r15,
+	};
+	__builtin_memcpy(tail->registers, registers, sizeof(registers));
+	/* Aligned chunks: none reaches into a page that holds nothing of the stack. */
+	__u64 at = walk->sp & ~(SLICE_CHUNK_BYTES - 1ULL);
+	__u32 slice_bytes = 0;
+	for (int i = 0; i < ABI_SLICE_BYTES / SLICE_CHUNK_BYTES; i++) {
+		if (bpf_probe_read_user(tail->slice + i * SLICE_CHUNK_BYTES, SLICE_CHUNK_BYTES,
+					(void *)(at + i * SLICE_CHUNK_BYTES)))
+			break;
+		slice_bytes = (i + 1) * SLICE_CHUNK_BYTES;
+	}
+	tail->slice_at = at;
+	tail->slice_bytes = slice_bytes;
+	count(STAT_TAILS, 1);
+	count(STAT_TAIL_BYTES, slice_bytes);
+	return sizeof(*tail) + slice_bytes;
+}
+
+static __always_inline __u64 hash_stack(const struct scratch *scratch)
 {
 	const struct rec_stack *rec = &scratch->rec;
 	__u64 hash = mix(rec->start_boot_ns, ((__u64)rec->sample.pid << 32) | rec->exec_id);
 	hash = mix(hash, rec->cgroup_id);
 	hash = mix(hash, ((__u64)rec->kernel_frames << 32) | rec->flags);
-	for (__u32 i = 0; i < MAX_FRAMES; i++) {
-		if (i >= frames)
+	hash = mix(hash, ((__u64)rec->user_frames << 32) | rec->walk_end);
+	hash = mix(hash, scratch->walk.hash); /* the user part, hashed on its way */
+	for (__u32 i = 0; i < ABI_MAX_KERNEL_FRAMES; i++) {
+		if (i >= rec->kernel_frames)
 			break;
 		hash = mix(hash, scratch->frames[i]);
 	}
 	return hash;
 }
+
+#define MAX_RECORD_BYTES                                                                   \
+	(sizeof(struct rec_stack) + MAX_FRAMES * sizeof(__u64) + sizeof(struct rec_tail) + \
+	 ABI_SLICE_BYTES)
 
 /* Waking user space costs more than all the rest; it looks by itself every 100 ms. */
 static __always_inline __u64 wakeup_flags(void)
@@ -186,9 +296,27 @@ static __always_inline __u64 wakeup_flags(void)
 	return BPF_RB_NO_WAKEUP;
 }
 
+static __always_inline long send_whole(struct scratch *scratch, __u32 size_bytes, __u64 flags)
+{
+	struct rec_stack *rec = &scratch->rec;
+	if (size_bytes > MAX_RECORD_BYTES)
+		size_bytes = MAX_RECORD_BYTES;
+	rec->sample.kind = REC_STACK;
+	rec->sample.size_bytes = size_bytes;
+	return bpf_ringbuf_output(&samples, scratch, size_bytes, flags);
+}
+
 static __always_inline long send(struct scratch *scratch, __u32 frames)
 {
 	struct rec_stack *rec = &scratch->rec;
+	__u32 size_bytes = sizeof(*rec) + frames * sizeof(__u64);
+	if (wants_tail(rec->walk_end)) {
+		rec->flags |= STACK_TAIL;
+		/* Help is asked for at once: until it comes every sample here is a tail. */
+		return send_whole(scratch, size_bytes + fill_tail(scratch, frames),
+				  BPF_RB_FORCE_WAKEUP);
+	}
+	rec->sample.stack_hash = hash_stack(scratch);
 	__u64 hash = rec->sample.stack_hash;
 	__u32 current = generation;
 	__u32 *sent_in = bpf_map_lookup_elem(&interned, &hash);
@@ -201,12 +329,7 @@ static __always_inline long send(struct scratch *scratch, __u32 frames)
 	/* Entered first, so that other CPUs do not send the same stack; taken out again when
 	 * the record does not fit, so that the next sample tries anew. */
 	bpf_map_update_elem(&interned, &hash, &current, BPF_ANY);
-	if (frames > MAX_FRAMES)
-		frames = MAX_FRAMES;
-	__u32 size_bytes = sizeof(*rec) + frames * sizeof(__u64);
-	rec->sample.kind = REC_STACK;
-	rec->sample.size_bytes = size_bytes;
-	long rc = bpf_ringbuf_output(&samples, scratch, size_bytes, wakeup_flags());
+	long rc = send_whole(scratch, size_bytes, wakeup_flags());
 	if (rc)
 		bpf_map_delete_elem(&interned, &hash);
 	else
@@ -223,7 +346,8 @@ static __always_inline void identify(struct rec_stack *rec, struct task_struct *
 	rec->start_boot_ns = compat_start_boot_ns(leader);
 	rec->exec_id = compat_exec_id(leader);
 	rec->cgroup_id = bpf_get_current_cgroup_id();
-	rec->reserved = 0;
+	rec->flags = 0;
+	rec->sample.stack_hash = 0;
 	/* Zeroed first: what is sent must not hold another process's bytes. */
 	__builtin_memset(rec->comm, 0, sizeof(rec->comm));
 	BPF_CORE_READ_STR_INTO(&rec->comm, leader, comm);
@@ -234,8 +358,8 @@ static __always_inline __u32 is_followed(__u32 pid)
 	return !cfg_follow || bpf_map_lookup_elem(&followed, &pid);
 }
 
-static __always_inline void take_sample(void *ctx, __u64 now_mono_ns, __u64 pid_tid,
-					__u32 weight_ns)
+static __always_inline void take_sample(struct bpf_perf_event_data *ctx, __u64 now_mono_ns,
+					__u64 pid_tid, __u32 weight_ns)
 {
 	__u32 zero = 0;
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
@@ -249,11 +373,13 @@ static __always_inline void take_sample(void *ctx, __u64 now_mono_ns, __u64 pid_
 	rec->sample.end_mono_ns = now_mono_ns;
 	rec->sample.weight_ns = weight_ns;
 	identify(rec, task, pid_tid);
-	__u32 frames = fill_stacks(scratch, ctx, task);
-	rec->sample.stack_hash = hash_stack(scratch, frames);
+	fill_kernel(scratch, ctx);
+	fill_user(scratch, ctx, task);
 	if (rec->flags & (STACK_KERNEL_CUT | STACK_USER_CUT))
 		count(STAT_STACK_CUT, 1);
-	count(send(scratch, frames) ? STAT_RING_FULL : STAT_SENT, 1);
+	count(send(scratch, (__u32)rec->kernel_frames + rec->user_frames) ? STAT_RING_FULL
+									  : STAT_SENT,
+	      1);
 }
 
 SEC("perf_event")
@@ -293,7 +419,20 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (void *)ctx->args[0];
 	__u32 pid = BPF_CORE_READ(task, tgid);
-	if (BPF_CORE_READ(task, signal, live.counter) == 0)
+	if (BPF_CORE_READ(task, signal, live.counter) != 0)
+		return 0;
+	bpf_map_delete_elem(&umem_processes, &pid);
+	if (cfg_follow)
 		bpf_map_delete_elem(&followed, &pid);
+	return 0;
+}
+
+/* A new image: what was mapped before says nothing about it. */
+SEC("raw_tp/sched_process_exec")
+int on_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	__u32 pid = BPF_CORE_READ(task, tgid);
+	bpf_map_delete_elem(&umem_processes, &pid);
 	return 0;
 }

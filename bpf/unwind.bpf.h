@@ -15,6 +15,9 @@
  * comparison would make the verifier follow each value that an index can have. */
 const volatile __u32 cfg_umem_mask = (1 << 20) - 1;
 
+/* Stamped into each page that is used; moved on by user space. */
+__u32 umem_generation = 1;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -27,11 +30,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);   /* pid */
-	__type(value, __u32); /* process block */
+	__type(key, __u32); /* pid */
+	__type(value, struct umem_process_ref);
 } umem_processes SEC(".maps");
 
-/* Stack memory is read this much at a time: one helper call serves several frames. */
+/* Stack memory is read this much at a time: one helper call serves several frames. Chunks are
+ * aligned, so that none touches a page that holds nothing of what is asked for. */
 #define CHUNK_WORDS 64
 #define CHUNK_BYTES (CHUNK_WORDS * sizeof(__u64))
 
@@ -121,24 +125,24 @@ __attribute__((noinline)) __u32 umem_find_rule(__u32 page, __u32 off)
 	return umem_word(memory, rows + low) >> 16;
 }
 
-/* 0 or an error. Reads below the stack pointer never happen, so a chunk starts at addr. */
+/* 0 or an error. */
 static __always_inline long walk_read(struct walk *walk, __u64 addr, __u64 *value)
 {
+	if (addr & 7)
+		return bpf_probe_read_user(value, sizeof(*value), (void *)addr);
 	__u64 off = addr - walk->chunk_at;
-	if (off < CHUNK_BYTES && !(off & 7)) {
-		/* The compiler knows the bound and would drop the mask that shows the verifier. */
-		asm volatile("" : "+r"(off));
-		*value = walk->chunk[(off / 8) & (CHUNK_WORDS - 1)];
-		return 0;
+	if (off >= CHUNK_BYTES) {
+		__u64 chunk_at = addr & ~(CHUNK_BYTES - 1);
+		walk->chunk_at = NO_CHUNK;
+		if (bpf_probe_read_user(walk->chunk, CHUNK_BYTES, (void *)chunk_at))
+			return 1;
+		walk->chunk_at = chunk_at;
+		off = addr - chunk_at;
 	}
-	walk->chunk_at = NO_CHUNK;
-	if (!(addr & 7) && !bpf_probe_read_user(walk->chunk, CHUNK_BYTES, (void *)addr)) {
-		walk->chunk_at = addr;
-		*value = walk->chunk[0];
-		return 0;
-	}
-	/* The top of the stack, or an odd one. */
-	return bpf_probe_read_user(value, sizeof(*value), (void *)addr);
+	/* The compiler knows the bound and would drop the mask that shows the verifier. */
+	asm volatile("" : "+r"(off));
+	*value = walk->chunk[(off / 8) & (CHUNK_WORDS - 1)];
+	return 0;
 }
 
 static __always_inline __u32 walk_find_mapping(struct walk *walk, const __u32 *memory, __u64 ip)
@@ -315,5 +319,9 @@ static __always_inline long walk_step(struct walk *walk)
 	if (!walk->map_file && (walk->map_flags & UMEM_FRAME_POINTERS))
 		return walk_frame_pointer(walk);
 	__u32 rule = walk_find_rule(walk, memory, ip);
-	return rule ? walk_by_rule(walk, memory, rule) : 1;
+	if (rule)
+		return walk_by_rule(walk, memory, rule);
+	/* Code that brings no unwind information is mostly made by tools that keep frame
+	 * pointers: assembly by hand, built-in snapshots of virtual machines. */
+	return walk->end == WALK_HOLE ? walk_frame_pointer(walk) : 1;
 }

@@ -5,21 +5,6 @@
 
 #include "base/array.h"
 
-struct raw_stack *raw_stack_ref(struct raw_stack *stack)
-{
-	__atomic_add_fetch(&stack->refs, 1, __ATOMIC_RELAXED);
-	return stack;
-}
-
-void raw_stack_unref(struct raw_stack *stack)
-{
-	if (!stack || __atomic_sub_fetch(&stack->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	for (uint32_t i = 0; i < stack->kernel_frames + stack->user_frames; i++)
-		mapped_file_unref(stack->frames[i].file);
-	free(stack);
-}
-
 int batch_new(struct batch **out, uint64_t start_mono_ns)
 {
 	struct batch *batch = calloc(1, sizeof(*batch));

@@ -14,24 +14,7 @@
 #include "profile/ledger.h"
 #include "profiler/files.h"
 #include "profiler/procfs.h"
-
-struct raw_frame {
-	struct mapped_file *file; /* a reference; NULL: kernel code, or mapped by nobody */
-	uint64_t ip_or_off;       /* offset in the file when there is one */
-};
-
-/* One distinct (process, stack): kernel frames first, then user frames, leaf first. Return
- * addresses already point into the call. */
-struct raw_stack {
-	unsigned int refs; /* atomic */
-	uint32_t kernel_frames;
-	uint32_t user_frames;
-	uint32_t flags; /* enum stack_flag */
-	struct raw_frame frames[];
-};
-
-struct raw_stack *raw_stack_ref(struct raw_stack *stack);
-void raw_stack_unref(struct raw_stack *stack); /* NULL is fine */
+#include "profiler/raw_stack.h"
 
 struct raw_thread {
 	uint32_t pid;

@@ -22,8 +22,15 @@ enum { MIN_ROUND_MS = 5 };
 /* A second at most may be missing after a crash: a batch, the round that closes it, and the time
  * it takes to name and store it. */
 static const uint64_t BATCH_NS = 750 * UINT64_C(1000000);
+/* Stacks that the kernel's walker could not finish are finished where batches are named, and
+ * their rows laid before the walker: the sooner, the fewer go this way. */
+static const uint64_t TAIL_BATCH_NS = 50 * UINT64_C(1000000);
 static const uint64_t GENERATION_NS = 60 * UINT64_C(1000000000);
 enum { MAX_PENDING = 1 << 20 };
+
+/* More processes than this change their mappings in one round only in a storm; those left out
+ * are pushed at their next sample. */
+enum { MAX_CHANGED = 256 };
 
 /* A side-band event whose time has not come; its file is pinned already. */
 struct pending_event {
@@ -42,13 +49,16 @@ struct collector {
 	struct buf records; /* of this round, as they came from the ring */
 	struct pending_event *events;
 	size_t event_count, event_cap, event_next;
+	uint32_t changed[MAX_CHANGED]; /* pids whose mappings the kernel's walker has anew */
+	size_t changed_count;
 	struct rec_sample *orphans; /* their stack was not there yet */
 	size_t orphan_count, orphan_cap;
 
 	struct batch *batch;
+	bool has_tails;        /* the batch has stacks whose rows the kernel's walker wants */
 	uint64_t batch_number; /* marks threads and stacks that are in the batch */
 	uint32_t generation;
-	uint64_t generation_mono_ns, batch_mono_ns;
+	uint64_t generation_mono_ns, batch_mono_ns, house_mono_ns;
 	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
 	bool needs_rescan;
 	bool cpus_failed; /* the last follow_cpus() did */
@@ -136,6 +146,7 @@ static int start_batch(struct collector *collector, uint64_t now_mono_ns)
 {
 	collector->batch_number++;
 	collector->batch_mono_ns = now_mono_ns;
+	collector->has_tails = false;
 	return batch_new(&collector->batch, now_mono_ns);
 }
 
@@ -270,6 +281,19 @@ static void drain_sideband(struct collector *collector, uint64_t now_mono_ns)
 	pthread_mutex_unlock(&collector->lock);
 }
 
+/* The process that an event changed is pushed when the round is over. */
+static void note_changed(struct collector *collector, const struct sideband_event *event)
+{
+	size_t count = collector->changed_count;
+	if (event->kind != SIDEBAND_MMAP || count == MAX_CHANGED ||
+	    (count && collector->changed[count - 1] == event->pid))
+		return;
+	const struct process *process = processes_find(collector->processes, event->pid);
+	/* A process that nobody sampled yet may live for 20 ms only: its image is pushed, too. */
+	if (process && (process->umem_epoch || process->is_new_image))
+		collector->changed[collector->changed_count++] = event->pid;
+}
+
 static void apply_until(struct collector *collector, uint64_t time_mono_ns)
 {
 	while (collector->event_next < collector->event_count) {
@@ -277,6 +301,7 @@ static void apply_until(struct collector *collector, uint64_t time_mono_ns)
 		if (pending->event.time_mono_ns > time_mono_ns)
 			break;
 		processes_apply(collector->processes, &pending->event, pending->file);
+		note_changed(collector, &pending->event);
 		free(pending->event.name);
 		collector->event_next++;
 	}
@@ -356,15 +381,81 @@ static void take_sample(struct collector *collector, const struct rec_sample *re
 	collector->orphans[collector->orphan_count++] = *rec;
 }
 
-static bool is_whole(const struct rec_stack *rec)
+/* Pushes that the kernel's walker has no use for any more are evicted: one that still needs help
+ * after this time gets its mappings once more. */
+static const uint64_t PUSH_AGAIN_NS = 1 * UINT64_C(1000000000);
+
+/* The kernel's walker gets the mappings of a process with its first sample, and again whenever
+ * they changed: the next sample finds them there. */
+static void push_process(struct collector *collector, struct process *process, uint64_t now_mono_ns)
 {
-	size_t frames = (size_t)rec->kernel_frames + rec->user_frames;
-	return rec->sample.size_bytes == sizeof(*rec) + frames * sizeof(rec->frames[0]);
+	uint64_t files = collector->options.push_epoch(collector->options.ctx);
+	if (process->umem_epoch == process->map_epoch && process->umem_files == files &&
+	    now_mono_ns - process->umem_mono_ns < PUSH_AGAIN_NS)
+		return;
+	process->umem_mono_ns = now_mono_ns;
+	struct process_map *map = process_snapshot(process);
+	if (map && !collector->options.push(collector->options.ctx, process, map)) {
+		process->umem_epoch = process->map_epoch;
+		process->umem_files = files;
+		process->is_new_image = false;
+	}
+	process_map_unref(map);
+}
+
+/* The tail of a record that says it has one; NULL: it is not whole. */
+static const struct rec_tail *tail_of(const struct rec_stack *rec, size_t frames_bytes)
+{
+	const struct rec_tail *tail = (const void *)((const char *)rec->frames + frames_bytes);
+	size_t left_bytes = rec->sample.size_bytes - sizeof(*rec) - frames_bytes;
+	if (left_bytes < sizeof(*tail) || tail->slice_bytes != left_bytes - sizeof(*tail))
+		return NULL;
+	return tail;
+}
+
+/* Such a stack is new every time, and belongs to no other sample. */
+static int add_tail_sample(struct collector *collector, const struct rec_stack *rec,
+			   const struct rec_tail *tail)
+{
+	struct process *process =
+		processes_get(collector->processes, rec->sample.pid, rec->start_boot_ns, rec->comm);
+	if (!process)
+		return -ENOMEM;
+	process_note_cgroup(process, rec->cgroup_id);
+	process->exec_id = rec->exec_id;
+	collector->has_tails = true;
+	push_process(collector, process, rec->sample.end_mono_ns);
+	struct raw_ips ips = {rec->frames, rec->kernel_frames, rec->user_frames, rec->flags,
+			      rec->walk_end};
+	struct raw_stack *stack = raw_stack_locate(&ips, process);
+	struct raw_sample sample = {
+		.end_mono_ns = rec->sample.end_mono_ns,
+		.weight_ns = rec->sample.weight_ns,
+	};
+	int rc = stack ? raw_stack_add_tail(stack, tail, process) : -ENOMEM;
+	if (!rc)
+		rc = place_thread(collector, process, rec->sample.tid, &sample.thread);
+	if (!rc)
+		rc = batch_add_stack(collector->batch, stack, &sample.stack);
+	raw_stack_unref(stack);
+	return rc ? rc : batch_add_sample(collector->batch, &sample);
 }
 
 static void take_stack(struct collector *collector, const struct rec_stack *rec)
 {
-	if (rec->sample.size_bytes < sizeof(*rec) || !is_whole(rec))
+	size_t frames_bytes =
+		((size_t)rec->kernel_frames + rec->user_frames) * sizeof(rec->frames[0]);
+	if (rec->sample.size_bytes < sizeof(*rec) + frames_bytes)
+		return count_drop(collector, DROP_BAD_RECORD, 1);
+	if (rec->flags & STACK_TAIL) {
+		const struct rec_tail *tail = tail_of(rec, frames_bytes);
+		if (!tail)
+			count_drop(collector, DROP_BAD_RECORD, 1);
+		else if (add_tail_sample(collector, rec, tail))
+			count_drop(collector, DROP_NO_MEMORY, 1);
+		return;
+	}
+	if (rec->sample.size_bytes != sizeof(*rec) + frames_bytes)
 		return count_drop(collector, DROP_BAD_RECORD, 1);
 	if (stack_cache_put(collector->cache, rec, collector->generation))
 		return count_drop(collector, DROP_NO_MEMORY, 1);
@@ -399,6 +490,17 @@ static void take_records(struct collector *collector)
 			collector->orphan_count * sizeof(*collector->orphans));
 }
 
+static void push_changed(struct collector *collector, uint64_t now_mono_ns)
+{
+	for (size_t i = 0; i < collector->changed_count; i++) {
+		struct process *process =
+			processes_find(collector->processes, collector->changed[i]);
+		if (process)
+			push_process(collector, process, now_mono_ns);
+	}
+	collector->changed_count = 0;
+}
+
 static void round_once(struct collector *collector)
 {
 	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
@@ -407,6 +509,8 @@ static void round_once(struct collector *collector)
 	take_records(collector);
 	apply_until(collector, now_mono_ns);
 	keep_waiting_events(collector);
+	push_changed(collector, now_mono_ns);
+	collector->options.tick(collector->options.ctx, now_mono_ns);
 	if (!collector->needs_rescan)
 		return;
 	collector->needs_rescan = false;
@@ -474,9 +578,12 @@ static void next_generation(struct collector *collector, uint64_t now_mono_ns)
 	collector->generation_mono_ns = now_mono_ns;
 }
 
-static void every_second(struct collector *collector, uint64_t now_mono_ns)
+/* What need not be done with every batch. */
+static void keep_house(struct collector *collector, uint64_t now_mono_ns)
 {
-	close_batch(collector, now_mono_ns);
+	if (now_mono_ns - collector->house_mono_ns < BATCH_NS)
+		return;
+	collector->house_mono_ns = now_mono_ns;
 	follow_cpus(collector);
 	processes_sweep(collector->processes, now_mono_ns);
 	update_counts(collector);
@@ -501,9 +608,11 @@ void collector_run(struct collector *collector)
 		round_once(collector);
 		uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
 		next_generation(collector, now_mono_ns);
-		if (now_mono_ns - collector->batch_mono_ns < BATCH_NS)
+		if (now_mono_ns - collector->batch_mono_ns <
+		    (collector->has_tails ? TAIL_BATCH_NS : BATCH_NS))
 			continue;
-		every_second(collector, now_mono_ns);
+		close_batch(collector, now_mono_ns);
+		keep_house(collector, now_mono_ns);
 		while (start_batch(collector, now_mono_ns))
 			nanosleep(&(struct timespec){.tv_nsec = ROUND_MS * NS_PER_MS}, NULL);
 	}

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "profile/ledger.h"
 #include "profiler/batch.h"
+#include "profiler/processes.h"
 #include "profiler/sampler.h"
 
 struct collector; /* opaque */
@@ -22,6 +23,11 @@ struct collector; /* opaque */
 struct collector_options {
 	struct sampler *sampler; /* borrowed */
 	uint32_t rate_hz;
+	/* Lays the mappings of a process before the kernel's stack walker; epoch moves when it
+	 * has learnt something that makes another push worth while. */
+	int (*push)(void *ctx, const struct process *process, const struct process_map *map);
+	uint64_t (*push_epoch)(void *ctx);
+	void (*tick)(void *ctx, uint64_t now_mono_ns); /* once a round */
 	/* Takes a closed batch over. False: no room; the batch is still the collector's. */
 	bool (*emit)(void *ctx, struct batch *batch);
 	void (*warn)(void *ctx, const char *text);

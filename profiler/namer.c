@@ -18,8 +18,10 @@ enum { MAX_CACHED = 1 << 22, HOST_BYTES = 256, SERVICE_BYTES = 256 };
 static const int64_t KALLSYMS_REFRESH_NS = 60 * NS_PER_S;
 
 struct namer {
-	struct kallsyms *kallsyms; /* NULL: not readable */
-	int64_t kallsyms_mono_ns;  /* when it was read, or tried */
+	struct unwinder *unwinder;
+	struct walked_stack walked; /* the one that is being named */
+	struct kallsyms *kallsyms;  /* NULL: not readable */
+	int64_t kallsyms_mono_ns;   /* when it was read, or tried */
 	char host[HOST_BYTES];
 	void (*warn)(void *ctx, const char *text);
 	void *ctx;
@@ -60,12 +62,13 @@ static void read_kallsyms(struct namer *namer)
 	namer->kallsyms = syms;
 }
 
-int namer_new(struct namer **out, void (*warn)(void *ctx, const char *text), void *ctx,
-	      struct err *err)
+int namer_new(struct namer **out, struct unwinder *unwinder,
+	      void (*warn)(void *ctx, const char *text), void *ctx, struct err *err)
 {
 	struct namer *namer = calloc(1, sizeof(*namer));
 	if (!namer)
 		return err_set(err, -ENOMEM, "namer: %m");
+	namer->unwinder = unwinder;
 	namer->warn = warn;
 	namer->ctx = ctx;
 	if (gethostname(namer->host, sizeof(namer->host) - 1))
@@ -199,34 +202,44 @@ static int push_mark(struct naming *naming, const char *name, uint32_t *stack)
 	return rc ? rc : profile_add_stack(naming->profile, *stack, location, stack);
 }
 
-/* frames[from..to) are leaf first; the outermost goes first. */
-static int push_frames(struct naming *naming, const struct raw_stack *raw, uint32_t from,
-		       uint32_t to, bool is_kernel, uint32_t *stack)
+/* frames are leaf first; the outermost goes first. */
+static int push_frames(struct naming *naming, const struct raw_frame *frames, uint32_t count,
+		       bool is_kernel, uint32_t *stack)
 {
 	int rc = 0;
-	for (uint32_t i = to; i-- > from && !rc;) {
+	for (uint32_t i = count; i-- > 0 && !rc;) {
 		uint32_t location;
-		rc = frame_location(naming, &raw->frames[i], is_kernel, &location);
+		rc = frame_location(naming, &frames[i], is_kernel, &location);
 		if (!rc)
 			rc = profile_add_stack(naming->profile, *stack, location, stack);
 	}
 	return rc;
 }
 
+/* A stack that is not whole is never passed off as whole. */
+static int push_cut(struct naming *naming, enum walk_end end, uint32_t *stack)
+{
+	if (end == WALK_COMPLETE || end == WALK_NONE)
+		return 0; /* one that is ending has no user stack any more */
+	char mark[64];
+	snprintf(mark, sizeof(mark), "[cut: %s]", walk_end_name(end));
+	return push_mark(naming, mark, stack);
+}
+
 static int name_stack(struct naming *naming, const struct raw_stack *raw, uint32_t *stack)
 {
-	uint32_t all = raw->kernel_frames + raw->user_frames;
+	struct walked_stack *walked = &naming->namer->walked;
 	int rc = 0;
 	*stack = 0;
-	if (raw->flags & STACK_USER_CUT)
-		rc = push_mark(naming, "[truncated]", stack);
-	else if (raw->flags & STACK_USER_FAULT)
-		rc = push_mark(naming, "[no user stack]", stack);
-	if (!rc)
-		rc = push_frames(naming, raw, raw->kernel_frames, all, false, stack);
+	if (!(raw->flags & STACK_KTHREAD)) {
+		unwinder_finish(naming->namer->unwinder, raw, walked);
+		rc = push_cut(naming, walked->end, stack);
+		if (!rc)
+			rc = push_frames(naming, walked->frames, walked->frame_count, false, stack);
+	}
 	if (!rc && (raw->flags & STACK_KERNEL_CUT))
 		rc = push_mark(naming, "[truncated]", stack);
-	return rc ? rc : push_frames(naming, raw, 0, raw->kernel_frames, true, stack);
+	return rc ? rc : push_frames(naming, raw->frames, raw->kernel_frames, true, stack);
 }
 
 /* A systemd unit is what people call a service: its name without ".service". Otherwise the

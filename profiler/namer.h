@@ -7,13 +7,14 @@
 #include "base/err.h"
 #include "profile/profile.h"
 #include "profiler/batch.h"
+#include "profiler/unwinder.h"
 
 struct namer; /* opaque */
 
-/* Kernel names that cannot be read are a warning, not a failure: warn(ctx, text) is called
+/* unwinder is borrowed. Kernel names that cannot be read are a warning, not a failure: warn(ctx, text) is called
  * (it may be NULL) and kernel frames stay without names. */
-int namer_new(struct namer **out, void (*warn)(void *ctx, const char *text), void *ctx,
-	      struct err *err);
+int namer_new(struct namer **out, struct unwinder *unwinder,
+	      void (*warn)(void *ctx, const char *text), void *ctx, struct err *err);
 void namer_free(struct namer *namer); /* NULL is fine */
 AUTO_DEFINE(namer)
 

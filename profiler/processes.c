@@ -35,6 +35,7 @@ static void process_free(struct process *process)
 		return;
 	clear_mappings(process);
 	free(process->mappings);
+	process_map_unref(process->snapshot);
 	free(process->cgroup);
 	free(process);
 }
@@ -79,6 +80,11 @@ uint64_t processes_thread_count(const struct processes *processes)
 	return processes->threads.count;
 }
 
+struct process *processes_find(const struct processes *processes, uint32_t pid)
+{
+	return map_get(&processes->by_pid, pid);
+}
+
 static void set_comm(char comm[static COMM_BYTES], const char *text)
 {
 	snprintf(comm, COMM_BYTES, "%s", text);
@@ -118,26 +124,28 @@ static struct thread *add_thread(struct processes *processes, uint32_t pid, uint
 	return thread;
 }
 
-/* First mapping that ends after ip. */
 static size_t lower_bound(const struct process *process, uint64_t ip)
 {
-	size_t low = 0, high = process->mapping_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (process->mappings[middle].end_ip <= ip)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return mappings_lower_bound(process->mappings, process->mapping_count, ip);
 }
 
 const struct mapping *process_find(const struct process *process, uint64_t ip)
 {
-	size_t at = lower_bound(process, ip);
-	if (at == process->mapping_count || process->mappings[at].start_ip > ip)
-		return NULL;
-	return &process->mappings[at];
+	return mappings_find(process->mappings, process->mapping_count, ip);
+}
+
+struct process_map *process_snapshot(struct process *process)
+{
+	if (!process->snapshot || process->snapshot_epoch != process->map_epoch) {
+		struct process_map *map =
+			process_map_copy(process->mappings, process->mapping_count);
+		if (!map)
+			return NULL;
+		process_map_unref(process->snapshot);
+		process->snapshot = map;
+		process->snapshot_epoch = process->map_epoch;
+	}
+	return process_map_ref(process->snapshot);
 }
 
 static int insert_at(struct process *process, size_t at, const struct mapping *mapping)
@@ -330,6 +338,7 @@ static void apply_comm(struct processes *processes, const struct sideband_event 
 	/* After execve(2) the caller is the leader and the only thread, with a new image. */
 	if (event->is_exec) {
 		clear_mappings(process);
+		process->exec_id++;          /* begin_new_exec() in fs/exec.c */
 		process->exited_mono_ns = 0; /* the old leader did, when another thread called */
 		process->cgroup_is_read = false; /* service managers move a child before it execs */
 	}

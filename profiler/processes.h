@@ -12,15 +12,9 @@
 #include "base/auto.h"
 #include "base/err.h"
 #include "profiler/files.h"
+#include "profiler/process_map.h"
 #include "profiler/procfs.h"
 #include "profiler/sideband.h"
-
-struct mapping {
-	uint64_t start_ip;
-	uint64_t end_ip;
-	uint64_t file_off;
-	struct mapped_file *file; /* a reference */
-};
 
 struct process {
 	uint32_t pid;
@@ -32,7 +26,14 @@ struct process {
 	bool cgroup_is_read;      /* from its own /proc entry, not taken over from the parent */
 	struct mapping *mappings; /* sorted, not overlapping */
 	size_t mapping_count, mapping_cap;
-	uint64_t map_epoch;      /* moves with every change; no two processes share one */
+	uint64_t map_epoch;           /* moves with every change; no two processes share one */
+	struct process_map *snapshot; /* of the mappings at snapshot_epoch; NULL: none yet */
+	uint64_t snapshot_epoch;
+	uint32_t exec_id;        /* as last told with a sample; 0: not yet */
+	bool is_new_image;       /* execve(2) was seen, and it has not been pushed since */
+	uint64_t umem_epoch;     /* map_epoch that the kernel's walker has; 0: none */
+	uint64_t umem_files;     /* see unwinder_files_epoch() */
+	uint64_t umem_mono_ns;   /* when that was */
 	uint64_t exited_mono_ns; /* 0: lives */
 	uint64_t scan;           /* the last that saw it */
 };
@@ -63,6 +64,8 @@ void processes_apply(struct processes *processes, const struct sideband_event *e
 /* Forget what ended long ago. */
 void processes_sweep(struct processes *processes, uint64_t now_mono_ns);
 
+/* The process as it is known; NULL: it is not. Borrowed until the next sweep. */
+struct process *processes_find(const struct processes *processes, uint32_t pid);
 /* The process, read from /proc or made up with that name when no event told of it. One with
  * another start time is replaced: the pid was reused. start_boot_ns 0: any. NULL: no memory. */
 struct process *processes_get(struct processes *processes, uint32_t pid, uint64_t start_boot_ns,
@@ -75,6 +78,9 @@ void process_note_cgroup(struct process *process, uint64_t cgroup_id);
 /* Path of the cgroup; "" unknown. Read on the first call after fork or execve(2); of a
  * process that is gone by then, its parent's. Borrowed. */
 const char *process_cgroup(struct process *process);
+
+/* The mappings as they are now; a reference that the caller owns. NULL: no memory. */
+struct process_map *process_snapshot(struct process *process);
 
 /* The mapping that covers ip, or NULL. Borrowed until the next change. */
 const struct mapping *process_find(const struct process *process, uint64_t ip);

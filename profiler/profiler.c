@@ -14,11 +14,15 @@
 #include "profiler/sampler.h"
 
 enum { DEFAULT_RATE_HZ = 99, DEFAULT_RING_BYTES = 8 << 20, QUEUE_SAMPLES = 1 << 20 };
+enum { DEFAULT_UMEM_BYTES = 32 << 20 };
 
 struct profiler {
 	struct profiler_options options;
 	struct sampler *sampler;
 	struct collector *collector;
+	struct umem *umem;
+	struct unwinder *unwinder;
+	const struct process *pushed; /* collector's thread: whose block umem is setting */
 	struct namer *namer;
 	struct batch_queue *queue;
 	pthread_t collector_thread, namer_thread;
@@ -36,6 +40,41 @@ static void warn(void *ctx, const char *text)
 	struct profiler *profiler = ctx;
 	if (profiler->options.warn)
 		profiler->options.warn(profiler->options.ctx, text);
+}
+
+/* umem knows pids; the kernel wants to know which process and image that was. A block that is
+ * taken away for want of room is nobody's in particular. */
+static int set_process(void *ctx, uint32_t pid, uint32_t block)
+{
+	struct profiler *profiler = ctx;
+	struct umem_process_ref ref = {.block = block};
+	if (block && profiler->pushed) {
+		ref.exec_id = profiler->pushed->exec_id;
+		ref.start_boot_ns = profiler->pushed->start_boot_ns;
+	}
+	return sampler_set_process(profiler->sampler, pid, &ref);
+}
+
+static int push(void *ctx, const struct process *process, const struct process_map *map)
+{
+	struct profiler *profiler = ctx;
+	profiler->pushed = process;
+	int rc = unwinder_push(profiler->unwinder, process->pid, map);
+	profiler->pushed = NULL;
+	return rc;
+}
+
+static uint64_t push_epoch(void *ctx)
+{
+	const struct profiler *profiler = ctx;
+	return unwinder_files_epoch(profiler->unwinder);
+}
+
+static void tick(void *ctx, uint64_t now_mono_ns)
+{
+	struct profiler *profiler = ctx;
+	umem_tick(profiler->umem, now_mono_ns);
+	sampler_set_umem_generation(profiler->sampler, umem_generation(profiler->umem));
 }
 
 static void *run_collector(void *ctx)
@@ -82,20 +121,31 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.ring_bytes = options->ring_bytes,
 		.pids = options->pids,
 		.pid_count = options->pid_count,
+		.umem_bytes = DEFAULT_UMEM_BYTES,
 	};
 	int rc = sampler_open(&profiler->sampler, &sampling, err);
+	if (rc)
+		return rc;
+	struct umem_options unwinding = {.set_process = set_process, .ctx = profiler};
+	unwinding.words = sampler_umem(profiler->sampler, &unwinding.word_count);
+	rc = umem_new(&profiler->umem, &unwinding, err);
+	if (!rc)
+		rc = unwinder_new(&profiler->unwinder, profiler->umem, err);
 	if (rc)
 		return rc;
 	struct collector_options collecting = {
 		.sampler = profiler->sampler,
 		.rate_hz = options->rate_hz,
+		.push = push,
+		.push_epoch = push_epoch,
+		.tick = tick,
 		.emit = enqueue,
 		.warn = warn,
 		.ctx = profiler,
 	};
 	rc = collector_open(&profiler->collector, &collecting, err);
 	if (!rc)
-		rc = namer_new(&profiler->namer, warn, profiler, err);
+		rc = namer_new(&profiler->namer, profiler->unwinder, warn, profiler, err);
 	if (!rc)
 		rc = batch_queue_new(&profiler->queue, QUEUE_SAMPLES);
 	return rc;
@@ -164,6 +214,8 @@ void profiler_free(struct profiler *profiler)
 	batch_queue_free(profiler->queue);
 	namer_free(profiler->namer);
 	collector_free(profiler->collector);
+	unwinder_free(profiler->unwinder);
+	umem_free(profiler->umem);
 	sampler_free(profiler->sampler);
 	free(profiler);
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -29,6 +30,8 @@ struct sampler {
 	struct ring_buffer *ring;
 	uint32_t rate_hz;
 	uint32_t ring_bytes;
+	uint32_t *umem; /* the mapped array; NULL: not yet */
+	uint32_t umem_words;
 	struct cpu_link *links;
 	size_t link_count, link_cap;
 	int possible_cpus;
@@ -77,8 +80,12 @@ static int configure(struct sampler *sampler, const struct sampler_options *opti
 	skel->rodata->cfg_period_ns = NS_PER_S / options->rate_hz;
 	skel->rodata->cfg_follow = options->pid_count > 0;
 	skel->rodata->cfg_ring_bytes = sampler->ring_bytes;
+	sampler->umem_words = ring_size(options->umem_bytes) / sizeof(uint32_t);
+	skel->rodata->cfg_umem_mask = sampler->umem_words - 1;
+	int rc = bpf_map__set_value_size(skel->maps.umem, sampler->umem_words * sizeof(uint32_t));
+	if (rc)
+		return err_set(err, rc, "size of unwind memory: %m");
 	bpf_program__set_autoload(skel->progs.on_fork, options->pid_count > 0);
-	bpf_program__set_autoload(skel->progs.on_exit, options->pid_count > 0);
 	return bpf_map__set_max_entries(skel->maps.samples, sampler->ring_bytes);
 }
 
@@ -127,11 +134,9 @@ static int follow_descendants(const struct sampler *sampler, struct err *err)
 static int follow_pids(struct sampler *sampler, const struct sampler_options *options,
 		       struct err *err)
 {
-	if (!options->pid_count)
-		return 0;
 	int rc = sampler_bpf__attach(sampler->skel);
 	if (rc)
-		return err_set(err, rc, "follow new processes: %m");
+		return err_set(err, rc, "follow processes: %m");
 	for (size_t i = 0; i < options->pid_count && !rc; i++) {
 		pid_t pid = options->pids[i];
 		if (pid <= 0 || (kill(pid, 0) && errno == ESRCH))
@@ -145,6 +150,16 @@ static int take_record(void *ctx, void *data, size_t size_bytes)
 {
 	struct sampler *sampler = ctx;
 	sampler->take(sampler->take_ctx, data, size_bytes);
+	return 0;
+}
+
+static int map_umem(struct sampler *sampler, struct err *err)
+{
+	void *memory = mmap(NULL, sampler->umem_words * sizeof(uint32_t), PROT_READ | PROT_WRITE,
+			    MAP_SHARED, bpf_map__fd(sampler->skel->maps.umem), 0);
+	if (memory == MAP_FAILED)
+		return err_set(err, -errno, "map unwind memory: %m");
+	sampler->umem = memory;
 	return 0;
 }
 
@@ -166,6 +181,9 @@ static int load(struct sampler *sampler, const struct sampler_options *options, 
 					 sampler, NULL);
 	if (!sampler->ring)
 		return err_set(err, -errno, "map the ring buffer: %m");
+	rc = map_umem(sampler, err);
+	if (rc)
+		return rc;
 	return follow_pids(sampler, options, err);
 }
 
@@ -197,6 +215,8 @@ void sampler_free(struct sampler *sampler)
 		close(sampler->links[i].fd);
 	free(sampler->links);
 	ring_buffer__free(sampler->ring);
+	if (sampler->umem)
+		munmap(sampler->umem, sampler->umem_words * sizeof(uint32_t));
 	sampler_bpf__destroy(sampler->skel);
 	free(sampler);
 }
@@ -258,6 +278,25 @@ int sampler_follow_cpus(struct sampler *sampler, struct err *err)
 uint32_t sampler_cpus(const struct sampler *sampler)
 {
 	return (uint32_t)sampler->link_count;
+}
+
+uint32_t *sampler_umem(const struct sampler *sampler, uint32_t *word_count)
+{
+	*word_count = sampler->umem_words;
+	return sampler->umem;
+}
+
+int sampler_set_process(struct sampler *sampler, uint32_t pid, const struct umem_process_ref *ref)
+{
+	int map_fd = bpf_map__fd(sampler->skel->maps.umem_processes);
+	int rc = ref->block ? bpf_map_update_elem(map_fd, &pid, ref, BPF_ANY)
+			    : bpf_map_delete_elem(map_fd, &pid);
+	return rc ? -errno : 0;
+}
+
+void sampler_set_umem_generation(struct sampler *sampler, uint32_t generation)
+{
+	__atomic_store_n(&sampler->skel->data->umem_generation, generation, __ATOMIC_RELAXED);
 }
 
 int sampler_start(struct sampler *sampler, struct err *err)

@@ -20,6 +20,7 @@ struct sampler_options {
 	uint32_t ring_bytes; /* rounded up to a power of two of pages */
 	const pid_t *pids;   /* only these and their descendants; NULL: everything */
 	size_t pid_count;
+	uint32_t umem_bytes; /* for unwind memory; rounded up to a power of two */
 };
 
 /* Load and attach, not yet ticking. -EPERM: the text says what privilege is missing;
@@ -38,6 +39,13 @@ int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx);
  * whenever there is a record. */
 int sampler_fd(const struct sampler *sampler);
 uint32_t sampler_ring_bytes(const struct sampler *sampler); /* as rounded */
+
+/* The unwind memory (abi.h) that the stack walker reads, zeroed at the start. Borrowed. */
+uint32_t *sampler_umem(const struct sampler *sampler, uint32_t *word_count);
+/* From now on the walker uses this process block for the pid; block 0: none. */
+int sampler_set_process(struct sampler *sampler, uint32_t pid, const struct umem_process_ref *ref);
+/* The walker stamps this into the pages it uses. */
+void sampler_set_umem_generation(struct sampler *sampler, uint32_t generation);
 
 /* From now on every stack is sent whole once more. Returns the new generation. */
 uint32_t sampler_next_generation(struct sampler *sampler);

@@ -65,6 +65,8 @@ int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint
 	cached->kernel_frames = rec->kernel_frames;
 	cached->user_frames = rec->user_frames;
 	cached->flags = rec->flags;
+	cached->walk_end = rec->walk_end;
+	cached->exec_id = rec->exec_id;
 	memcpy(cached->ips, rec->frames, ips_bytes);
 	int rc = map_put(&cache->by_hash, hash, cached);
 	if (rc)
@@ -79,43 +81,15 @@ struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t h
 	return map_get(&cache->by_hash, hash);
 }
 
-/* A return address is the instruction after the call, which after a noreturn call is in
- * another function. Look up the call. The leaf of each part is exact: for the user part it is
- * where the process was interrupted. DWARF 5 section 6.4.4. */
-static uint64_t lookup_ip(const struct cached_stack *cached, uint32_t i)
-{
-	uint64_t ip = cached->ips[i];
-	return i == 0 || i == cached->kernel_frames || !ip ? ip : ip - 1;
-}
-
-static struct raw_frame place_of(const struct process *process, uint64_t ip)
-{
-	const struct mapping *mapping = process_find(process, ip);
-	if (!mapping)
-		return (struct raw_frame){.ip_or_off = ip};
-	return (struct raw_frame){
-		.file = mapped_file_ref(mapping->file),
-		.ip_or_off = ip - mapping->start_ip + mapping->file_off,
-	};
-}
-
 int cached_stack_locate(struct cached_stack *cached, const struct process *process)
 {
 	if (cached->stack && cached->map_epoch == process->map_epoch)
 		return 0;
-	uint32_t frames = (uint32_t)cached->kernel_frames + cached->user_frames;
-	struct raw_stack *stack = calloc(1, sizeof(*stack) + frames * sizeof(stack->frames[0]));
+	struct raw_ips ips = {cached->ips, cached->kernel_frames, cached->user_frames,
+			      cached->flags, cached->walk_end};
+	struct raw_stack *stack = raw_stack_locate(&ips, process);
 	if (!stack)
 		return -ENOMEM;
-	stack->refs = 1;
-	stack->kernel_frames = cached->kernel_frames;
-	stack->user_frames = cached->user_frames;
-	stack->flags = cached->flags;
-	for (uint32_t i = 0; i < frames; i++) {
-		uint64_t ip = lookup_ip(cached, i);
-		stack->frames[i] = i < cached->kernel_frames ? (struct raw_frame){.ip_or_off = ip}
-							     : place_of(process, ip);
-	}
 	raw_stack_unref(cached->stack);
 	cached->stack = stack;
 	cached->map_epoch = process->map_epoch;

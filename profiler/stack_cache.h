@@ -26,7 +26,9 @@ struct cached_stack {
 	struct raw_stack *stack; /* NULL: places not found yet */
 	uint16_t kernel_frames, user_frames;
 	uint32_t flags;
-	uint64_t ips[];
+	uint32_t walk_end;
+	uint32_t exec_id;
+	__u64 ips[];
 };
 
 struct stack_cache; /* opaque */

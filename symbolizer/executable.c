@@ -69,6 +69,11 @@ const char *executable_build_id(const struct executable *exe)
 	return exe->build_id;
 }
 
+const struct elf_file *executable_elf(const struct executable *exe)
+{
+	return exe->file;
+}
+
 static void format_build_id(struct executable *exe)
 {
 	uint8_t id[ELF_BUILD_ID_MAX_BYTES];

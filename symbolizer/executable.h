@@ -13,6 +13,7 @@
 #include "base/err.h"
 
 struct executable; /* opaque */
+struct elf_file;
 
 enum { BUILD_ID_MAX_BYTES = 20, BUILD_ID_HEX_BYTES = 2 * BUILD_ID_MAX_BYTES + 1 };
 
@@ -41,6 +42,9 @@ void executable_segment(const struct executable *exe, uint64_t vaddr, uint64_t *
 
 /* File offset to vaddr by the PT_LOAD segments. False: in none of them. */
 bool executable_vaddr(const struct executable *exe, uint64_t off, uint64_t *vaddr);
+
+/* The file itself, for readers of other parts of it. Borrowed. */
+const struct elf_file *executable_elf(const struct executable *exe);
 
 struct symbol {
 	const char *name;        /* demangled; borrowed for the life of the executable */

@@ -3,7 +3,8 @@
  *
  * A file appears whole or not at all (rename), so any number of processes may share the
  * directory. What is damaged, cut, or of another version is as if it were not there: read the
- * rows from the ELF file again and store them. The caller bounds the directory. Any thread.
+ * rows from the ELF file again and store them. The caller bounds the directory, and decides whom
+ * to believe: a build ID is what a file says of itself. Any thread.
  */
 #pragma once
 #include <stdint.h>

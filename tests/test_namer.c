@@ -26,6 +26,7 @@ struct fixture {
 	char program[512];
 	char build_id[64];
 	struct mapped_file *file, *unreadable, *anonymous;
+	struct unwinder *unwinder;
 	struct namer *namer;
 	char warned[256];
 };
@@ -61,7 +62,8 @@ static int setup(void **state)
 	assert_int_equal(executable_open(&fixture->file->exe, fd, fixture->program, NULL), 0);
 	fixture->unreadable = make_file(MAPPED_UNREADABLE, "/opt/gone/libgone.so");
 	fixture->anonymous = make_file(MAPPED_ANONYMOUS, "[jit]");
-	assert_int_equal(namer_new(&fixture->namer, warn, fixture, NULL), 0);
+	assert_int_equal(unwinder_new(&fixture->unwinder, NULL, NULL), 0);
+	assert_int_equal(namer_new(&fixture->namer, fixture->unwinder, warn, fixture, NULL), 0);
 	*state = fixture;
 	return 0;
 }
@@ -70,6 +72,7 @@ static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
 	namer_free(fixture->namer);
+	unwinder_free(fixture->unwinder);
 	assert_int_equal(fixture->file->refs, 1);
 	mapped_file_unref(fixture->file);
 	mapped_file_unref(fixture->unreadable);
@@ -104,7 +107,13 @@ static struct raw_stack *stack_of(const struct raw_frame *frames, uint32_t kerne
 {
 	uint32_t count = kernel_frames + user_frames;
 	struct raw_stack *stack = calloc(1, sizeof(*stack) + count * sizeof(stack->frames[0]));
-	*stack = (struct raw_stack){1, kernel_frames, user_frames, flags};
+	*stack = (struct raw_stack){
+		.refs = 1,
+		.kernel_frames = kernel_frames,
+		.user_frames = user_frames,
+		.flags = flags,
+		.walk_end = flags & STACK_USER_CUT ? WALK_CUT : WALK_COMPLETE,
+	};
 	for (uint32_t i = 0; i < count; i++) {
 		stack->frames[i] = frames[i];
 		if (frames[i].file)
@@ -186,7 +195,7 @@ static void what_has_no_name_says_why(void **state)
 	batch = batch_of(stack_of(frames, 0, ARRAY_LEN(frames), STACK_USER_CUT), &some_thread);
 	AUTO(profile) profile = name(fixture, batch);
 	EXPECT_FRAMES(profile, "[unknown]", "[libgone.so+0x12af]", "[jit]", "[jit]",
-		      "[program+0x10000000000]", "[truncated]");
+		      "[program+0x10000000000]", "[cut: too deep]");
 	/* All JIT code is one place: its addresses mean nothing in the next process. */
 	assert_int_equal(profile->location_count, 1 + 5);
 }
@@ -195,20 +204,38 @@ static void marks_stand_where_frames_are_missing(void **state)
 {
 	struct fixture *fixture = *state;
 	static const struct {
+		enum walk_end end;
 		uint32_t flags;
 		const char *outermost;
-	} rows[] = {{STACK_USER_CUT, "[truncated]"},
-		    {STACK_USER_FAULT, "[no user stack]"},
-		    {STACK_KERNEL_CUT, "[truncated]"},
-		    {STACK_USER_CUT | STACK_USER_FAULT, "[truncated]"}};
+	} rows[] = {
+		{WALK_CUT, STACK_USER_CUT, "[cut: too deep]"},
+		{WALK_NO_MAPPING, 0, "[cut: address in no mapping]"},
+		{WALK_NO_ROWS, 0, "[cut: no unwind rows]"},
+		{WALK_HOLE, 0, "[cut: no unwind info]"},
+		{WALK_UNSUPPORTED, 0, "[cut: unsupported unwind info]"},
+		{WALK_FAULT, 0, "[cut: stack not readable]"},
+		{WALK_IMPLAUSIBLE, 0, "[cut: implausible frame]"},
+		{WALK_COMPLETE, STACK_KERNEL_CUT, "[truncated]"},
+		{77, 0, "[cut: unknown]"},
+	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		AUTO(batch) batch = batch_of(stack_of(NULL, 0, 0, rows[i].flags), &some_thread);
+		struct raw_stack *stack = stack_of(NULL, 0, 0, rows[i].flags);
+		stack->walk_end = rows[i].end;
+		AUTO(batch) batch = batch_of(stack, &some_thread);
 		AUTO(profile) profile = name(fixture, batch);
 		EXPECT_FRAMES(profile, rows[i].outermost);
 	}
-	AUTO(batch) batch = batch_of(stack_of(NULL, 0, 0, STACK_KTHREAD), &some_thread);
-	AUTO(profile) profile = name(fixture, batch);
-	assert_int_equal(profile->samples[0].stack, 0);
+	static const struct {
+		enum walk_end end;
+		uint32_t flags;
+	} whole[] = {{WALK_COMPLETE, 0}, {WALK_NONE, 0}, {WALK_FAULT, STACK_KTHREAD}};
+	for (size_t i = 0; i < ARRAY_LEN(whole); i++) {
+		struct raw_stack *stack = stack_of(NULL, 0, 0, whole[i].flags);
+		stack->walk_end = whole[i].end;
+		AUTO(batch) batch = batch_of(stack, &some_thread);
+		AUTO(profile) profile = name(fixture, batch);
+		assert_int_equal(profile->samples[0].stack, 0);
+	}
 }
 
 static void names_are_those_of_nm(void **state)

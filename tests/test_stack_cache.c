@@ -18,7 +18,7 @@ struct whole_stack {
 	uint64_t ips[FRAMES];
 };
 
-static const uint64_t ips[FRAMES] = {0xffffffff81000010, 0xffffffff81000100, 0x1000, 0x1010,
+static const uint64_t ips[FRAMES] = {0xffffffff81000010, 0xffffffff81000100, 0x1001, 0x1010,
 				     0x3000};
 
 static struct whole_stack make_stack(uint64_t hash)

@@ -1,0 +1,274 @@
+#include "profiler/unwinder.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/map.h"
+#include "symbolizer/unwind.h"
+#include "symbolizer/unwind_step.h"
+
+_Static_assert((int)UNWIND_REGISTERS == (int)ABI_REGISTERS, "one set of registers");
+
+enum { MAX_FILES = 16384, MAX_RANGES = 1 << 16 };
+
+/* The rows of one file, read once. */
+struct file_rows {
+	struct mapped_file *file; /* a reference: the key stays good */
+	struct unwind_rows *rows; /* NULL: it has none */
+};
+
+struct unwinder {
+	struct umem *umem;
+	pthread_mutex_t lock; /* guards files: pushes look up, the walking thread adds */
+	struct map files;     /* struct file_rows by mapped_file */
+	_Atomic uint64_t files_epoch;
+};
+
+static void file_rows_free(struct file_rows *rows)
+{
+	if (!rows)
+		return;
+	unwind_rows_free(rows->rows);
+	mapped_file_unref(rows->file);
+	free(rows);
+}
+AUTO_DEFINE(file_rows)
+
+int unwinder_new(struct unwinder **out, struct umem *umem, struct err *err)
+{
+	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
+	if (!unwinder)
+		return err_set(err, -ENOMEM, "unwinder: %m");
+	pthread_mutex_init(&unwinder->lock, NULL);
+	map_init(&unwinder->files, MAX_FILES);
+	unwinder->umem = umem;
+	*out = unwinder;
+	return 0;
+}
+
+void unwinder_free(struct unwinder *unwinder)
+{
+	if (!unwinder)
+		return;
+	size_t cursor = 0;
+	struct file_rows *rows;
+	while ((rows = map_next(&unwinder->files, &cursor, NULL)) != NULL) {
+		if (unwinder->umem)
+			umem_remove_file(unwinder->umem, rows->file);
+		file_rows_free(rows);
+	}
+	map_fini(&unwinder->files);
+	pthread_mutex_destroy(&unwinder->lock);
+	free(unwinder);
+}
+
+uint64_t unwinder_files_epoch(const struct unwinder *unwinder)
+{
+	return atomic_load(&unwinder->files_epoch);
+}
+
+static struct file_rows *find_rows(struct unwinder *unwinder, const struct mapped_file *file)
+{
+	pthread_mutex_lock(&unwinder->lock);
+	struct file_rows *rows = map_get(&unwinder->files, (uintptr_t)file);
+	pthread_mutex_unlock(&unwinder->lock);
+	return rows;
+}
+
+/* Enter rows, and tell the kernel side. */
+static int keep_rows(struct unwinder *unwinder, struct file_rows *rows)
+{
+	pthread_mutex_lock(&unwinder->lock);
+	int rc = map_put(&unwinder->files, (uintptr_t)rows->file, rows);
+	pthread_mutex_unlock(&unwinder->lock);
+	if (rc || !unwinder->umem)
+		return rc;
+	/* Without room in the kernel's memory the file is walked here. */
+	if (rows->rows)
+		(void)umem_add_file(unwinder->umem, rows->file, rows->rows);
+	else
+		atomic_fetch_add(&unwinder->files_epoch, 1);
+	return 0;
+}
+
+/* The rows of a file; NULL: it has none, or there is no memory for them. */
+static const struct unwind_rows *rows_of(struct unwinder *unwinder, struct mapped_file *file)
+{
+	const struct file_rows *known = find_rows(unwinder, file);
+	if (known)
+		return known->rows;
+	AUTO(file_rows) rows = calloc(1, sizeof(*rows));
+	if (!rows)
+		return NULL;
+	rows->file = mapped_file_ref(file);
+	if (file->exe)
+		(void)unwind_rows_open(&rows->rows, executable_elf(file->exe), NULL);
+	if (rows->rows && !unwind_rows_stats(rows->rows)->rows) {
+		unwind_rows_free(rows->rows);
+		rows->rows = NULL;
+	}
+	if (keep_rows(unwinder, rows))
+		return NULL;
+	return TAKE(rows)->rows;
+}
+
+static bool read_slice(void *ctx, uint64_t ip, uint64_t *value)
+{
+	const struct rec_tail *tail = ctx;
+	uint64_t off = ip - tail->slice_at;
+	if (tail->slice_bytes < sizeof(*value) || off > tail->slice_bytes - sizeof(*value))
+		return false;
+	memcpy(value, tail->slice + off, sizeof(*value));
+	return true;
+}
+
+/* push rbp; mov rbp, rsp: for code that brings no rows. */
+static enum unwind_result step_frame_pointer(struct unwind_frame *frame, struct rec_tail *tail)
+{
+	static const struct unwind_rule rule = {
+		.cfa = UNWIND_CFA_FP,
+		.fp = UNWIND_AT_CFA,
+		.ra = UNWIND_AT_CFA,
+		.cfa_off = 16,
+		.fp_off = -16,
+		.ra_off = -8,
+	};
+	if (frame->fp_known && !frame->fp)
+		return UNWIND_STEP_END;
+	if (!frame->fp_known || frame->fp < frame->sp)
+		return UNWIND_STEP_IMPLAUSIBLE;
+	return unwind_step(&rule, frame, read_slice, tail);
+}
+
+static enum walk_end end_of(enum unwind_result result)
+{
+	static const enum walk_end ends[] = {
+		[UNWIND_STEP_END] = WALK_COMPLETE,
+		[UNWIND_STEP_NO_RULE] = WALK_HOLE,
+		[UNWIND_STEP_FAULT] = WALK_FAULT,
+		[UNWIND_STEP_UNSUPPORTED] = WALK_UNSUPPORTED,
+		[UNWIND_STEP_IMPLAUSIBLE] = WALK_IMPLAUSIBLE,
+	};
+	return ends[result];
+}
+
+/* So that the next sample here needs no help. No room is no failure: it needs help again. */
+static void load_page(struct unwinder *unwinder, const struct mapped_file *file,
+		      const struct unwind_rows *rows, uint64_t vaddr)
+{
+	if (!unwinder->umem)
+		return;
+	if (!umem_has_file(unwinder->umem, file) && umem_add_file(unwinder->umem, file, rows))
+		return;
+	(void)umem_load_page(unwinder->umem, file, vaddr);
+}
+
+/* One step up from a frame in mapping. */
+static enum unwind_result step(struct unwinder *unwinder, const struct mapping *mapping,
+			       struct unwind_frame *frame, struct rec_tail *tail)
+{
+	struct mapped_file *file = mapping->file;
+	uint64_t off = unwind_lookup_ip(frame) - mapping->start_ip + mapping->file_off, vaddr;
+	const struct unwind_rows *rows = file->exe ? rows_of(unwinder, file) : NULL;
+	if (!rows || !executable_vaddr(file->exe, off, &vaddr))
+		return step_frame_pointer(frame, tail);
+	load_page(unwinder, file, rows, vaddr);
+	enum unwind_result result =
+		unwind_step(unwind_rows_find(rows, vaddr), frame, read_slice, tail);
+	return result == UNWIND_STEP_NO_RULE ? step_frame_pointer(frame, tail) : result;
+}
+
+static void walk_tail(struct unwinder *unwinder, struct raw_tail *tail, struct walked_stack *walked)
+{
+	uint64_t registers[UNWIND_REGISTERS];
+	memcpy(registers, tail->rec.registers, sizeof(registers));
+	struct unwind_frame frame = {
+		.ip = tail->rec.ip,
+		.sp = tail->rec.sp,
+		.fp = tail->rec.fp,
+		.fp_known = tail->rec.is_fp_known,
+		.ip_exact = tail->rec.is_exact,
+		.registers = tail->rec.has_registers ? registers : NULL,
+	};
+	const struct process_map *map = tail->map;
+	for (;;) {
+		const struct mapping *mapping =
+			mappings_find(map->mappings, map->mapping_count, unwind_lookup_ip(&frame));
+		walked->end = WALK_NO_MAPPING;
+		if (!mapping)
+			return;
+		enum unwind_result result = step(unwinder, mapping, &frame, &tail->rec);
+		if (result != UNWIND_STEP_OK) {
+			walked->end = end_of(result);
+			return;
+		}
+		walked->end = WALK_CUT;
+		if (walked->frame_count == ARRAY_LEN(walked->frames))
+			return;
+		uint64_t ip = unwind_lookup_ip(&frame);
+		mapping = mappings_find(map->mappings, map->mapping_count, ip);
+		walked->frames[walked->frame_count++] = raw_frame_of(mapping, ip);
+	}
+}
+
+void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
+		     struct walked_stack *walked)
+{
+	walked->frame_count = 0;
+	walked->end = stack->walk_end;
+	for (uint32_t i = 0; i < stack->user_frames && i < ARRAY_LEN(walked->frames); i++)
+		walked->frames[walked->frame_count++] = stack->frames[stack->kernel_frames + i];
+	if (stack->tail)
+		walk_tail(unwinder, stack->tail, walked);
+	/* An address that is nobody's code was never a caller. */
+	if (walked->end == WALK_NO_MAPPING && walked->frame_count > 1 &&
+	    !walked->frames[walked->frame_count - 1].file)
+		walked->frame_count--;
+}
+
+/* How the kernel side is to walk in a mapping. */
+static void to_range(struct unwinder *unwinder, const struct mapping *mapping,
+		     struct umem_range *range)
+{
+	const struct mapped_file *file = mapping->file;
+	uint64_t vaddr = 0;
+	*range = (struct umem_range){.start_ip = mapping->start_ip, .end_ip = mapping->end_ip};
+	const struct file_rows *known = find_rows(unwinder, file);
+	bool has_rows = file->exe && (!known || known->rows) &&
+			executable_vaddr(file->exe, mapping->file_off, &vaddr);
+	range->file = has_rows ? file : NULL;
+	range->bias = has_rows ? mapping->start_ip - vaddr : 0;
+	range->flags = has_rows ? 0 : UMEM_FRAME_POINTERS;
+}
+
+int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_map *map)
+{
+	if (!unwinder->umem)
+		return 0;
+	AUTO_MEM struct umem_range *ranges = calloc(map->mapping_count + 1, sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	size_t count = 0;
+	for (size_t i = 0; i < map->mapping_count && count < MAX_RANGES; i++)
+		to_range(unwinder, &map->mappings[i], &ranges[count++]);
+	return umem_set_process(unwinder->umem, pid, ranges, count);
+}
+
+const char *walk_end_name(enum walk_end end)
+{
+	static const char *const names[] = {
+		[WALK_NONE] = "no user stack",
+		[WALK_COMPLETE] = "complete",
+		[WALK_CUT] = "too deep",
+		[WALK_NO_MAPPING] = "address in no mapping",
+		[WALK_NO_ROWS] = "no unwind rows",
+		[WALK_HOLE] = "no unwind info",
+		[WALK_UNSUPPORTED] = "unsupported unwind info",
+		[WALK_FAULT] = "stack not readable",
+		[WALK_IMPLAUSIBLE] = "implausible frame",
+	};
+	return (size_t)end < ARRAY_LEN(names) && names[end] ? names[end] : "unknown";
+}

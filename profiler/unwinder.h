@@ -1,0 +1,42 @@
+/*
+ * unwinder: walks to the end, in user space, the user stacks that the kernel side had to leave,
+ * by the same rows and the same rules; and lays the rows it met before the kernel side, so that
+ * the next sample there needs no help.
+ *
+ * Reads unwind information of a file on the first need: it takes ms to hundreds of ms, once per
+ * file. One thread; unwinder_push() and unwinder_files_epoch() from another one.
+ */
+#pragma once
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "profiler/raw_stack.h"
+#include "profiler/umem.h"
+
+struct unwinder; /* opaque */
+
+/* umem: the kernel side's memory, borrowed; NULL: there is none. */
+int unwinder_new(struct unwinder **out, struct umem *umem, struct err *err);
+void unwinder_free(struct unwinder *unwinder); /* NULL is fine */
+AUTO_DEFINE(unwinder)
+
+/* A whole user stack, leaf first. Files are borrowed from the raw stack. */
+struct walked_stack {
+	struct raw_frame frames[ABI_MAX_USER_FRAMES];
+	uint32_t frame_count;
+	enum walk_end end;
+};
+
+/* The user part of the stack, with its tail walked when it has one. */
+void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
+		     struct walked_stack *walked);
+
+/* Lay the mappings of a process before the kernel side. Any thread. */
+int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_map *map);
+/* Moves when it became known that a file has no rows: its mappings need another push. Any
+ * thread. */
+uint64_t unwinder_files_epoch(const struct unwinder *unwinder);
+
+/* "reached the thread's start", "no unwind rows", ...: for marks in stacks and for statistics. */
+const char *walk_end_name(enum walk_end end);
