@@ -21,3 +21,21 @@ static __always_inline __u32 compat_exec_id(struct task_struct *leader)
 {
 	return (__u32)BPF_CORE_READ(leader, self_exec_id);
 }
+
+/* What the current task saved when it entered the kernel from user space. bpf_task_pt_regs() came
+ * with v5.15: https://git.kernel.org/torvalds/c/dd6e10fbd9fb
+ * Before, the registers lie at the top of the kernel stack: task_pt_regs() in
+ * arch/x86/include/asm/processor.h, THREAD_SIZE in page_64_types.h.
+ * Delete when 5.15 is the oldest kernel we support. */
+enum bpf_func_id___has_pt_regs { BPF_FUNC_task_pt_regs___has_pt_regs = 1 };
+
+#define COMPAT_THREAD_BYTES 16384
+
+static __always_inline void *compat_user_regs(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id___has_pt_regs,
+				       BPF_FUNC_task_pt_regs___has_pt_regs))
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, stack) + COMPAT_THREAD_BYTES - sizeof(struct pt_regs);
+}

@@ -28,6 +28,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	void *mm;
+	void *stack;
 	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;

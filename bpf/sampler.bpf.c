@@ -145,8 +145,7 @@ static __always_inline long user_registers(struct scratch *scratch, struct bpf_p
 		scratch->regs = *(struct pt_regs *)&ctx->regs;
 		return 0;
 	}
-	void *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	return bpf_probe_read_kernel(&scratch->regs, sizeof(scratch->regs), regs);
+	return bpf_probe_read_kernel(&scratch->regs, sizeof(scratch->regs), compat_user_regs());
 }
 
 static __always_inline __u32 fill_kernel(struct scratch *scratch, void *ctx)
@@ -161,15 +160,15 @@ static __always_inline __u32 fill_kernel(struct scratch *scratch, void *ctx)
 	return frames;
 }
 
-struct walk_context {
-	struct scratch *scratch;
-};
-
-/* One frame: into the record and the hash, then on to its caller. */
-static long take_frame(__u32 i, struct walk_context *context)
+/* One frame: into the record and the hash, then on to its caller. 1: the walk has ended. A global
+ * function, which the verifier checks once and not for each of the frames; it finds its state by
+ * itself, as such functions could not be given pointers before v5.13. */
+__attribute__((noinline)) int take_frame(void)
 {
-	(void)i;
-	struct scratch *scratch = context->scratch;
+	__u32 zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!scratch)
+		return 1;
 	struct walk *walk = &scratch->walk;
 	__u32 at = scratch->rec.kernel_frames + walk->frames;
 	walk->end = WALK_CUT;
@@ -200,8 +199,9 @@ static __always_inline void walk_user(struct scratch *scratch, __u32 pid)
 	if (ref && (!ref->exec_id || ref->exec_id == scratch->rec.exec_id) &&
 	    (!ref->start_boot_ns || ref->start_boot_ns == scratch->rec.start_boot_ns))
 		walk->process = ref->block;
-	struct walk_context context = {scratch};
-	bpf_loop(ABI_MAX_USER_FRAMES + 1, take_frame, &context, 0);
+	for (int i = 0; i <= ABI_MAX_USER_FRAMES; i++)
+		if (take_frame())
+			break;
 }
 
 static __always_inline void fill_user(struct scratch *scratch, struct bpf_perf_event_data *ctx,
