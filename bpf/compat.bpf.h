@@ -39,3 +39,12 @@ static __always_inline void *compat_user_regs(void)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	return BPF_CORE_READ(task, stack) + COMPAT_THREAD_BYTES - sizeof(struct pt_regs);
 }
+
+/* While execve(2) is under way the registers are the old image's and the memory may be the new
+ * one's already: there is no user stack. include/linux/sched.h */
+static __always_inline __u32 compat_in_execve(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->in_execve))
+		return 0;
+	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
+}

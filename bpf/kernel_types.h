@@ -29,6 +29,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	void *mm;
 	void *stack;
+	unsigned int in_execve : 1;
 	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;

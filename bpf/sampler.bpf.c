@@ -214,7 +214,8 @@ static __always_inline void fill_user(struct scratch *scratch, struct bpf_perf_e
 	walk->hash = 0;
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		rec->flags |= STACK_KTHREAD;
-	else if (BPF_CORE_READ(task, mm) && !user_registers(scratch, ctx))
+	else if (BPF_CORE_READ(task, mm) && !compat_in_execve(task) &&
+		 !user_registers(scratch, ctx))
 		walk_user(scratch, rec->sample.pid);
 	if (walk->end == WALK_CUT)
 		rec->flags |= STACK_USER_CUT;

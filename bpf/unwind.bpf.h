@@ -279,13 +279,13 @@ static __always_inline long walk_by_rule(struct walk *walk, const __u32 *memory,
 	__u32 fp_kind = (rule.kinds >> 8) & 0xff;
 	if (walk_cfa(walk, &rule, &cfa))
 		return 1;
-	walk->end = WALK_IMPLAUSIBLE;
-	if (cfa <= walk->sp && !is_signal)
-		return 1;
 	__u64 ra_at = saved_at(walk, (rule.kinds >> 16) & 0xff, rule.ra_off, cfa);
 	__u64 fp_at = saved_at(walk, fp_kind, rule.fp_off, cfa);
 	walk->end = WALK_UNSUPPORTED;
 	if (!ra_at)
+		return 1; /* in a register: user space has those of the leaf */
+	walk->end = WALK_IMPLAUSIBLE;
+	if (cfa <= walk->sp && !is_signal)
 		return 1;
 	walk->end = WALK_FAULT;
 	/* The saved frame pointer lies below: the address is in the same chunk then. */
@@ -321,7 +321,12 @@ static __always_inline long walk_step(struct walk *walk)
 	__u32 rule = walk_find_rule(walk, memory, ip);
 	if (rule)
 		return walk_by_rule(walk, memory, rule);
+	if (walk->end != WALK_HOLE)
+		return 1;
 	/* Code that brings no unwind information is mostly made by tools that keep frame
 	 * pointers: assembly by hand, built-in snapshots of virtual machines. */
-	return walk->end == WALK_HOLE ? walk_frame_pointer(walk) : 1;
+	long ended = walk_frame_pointer(walk);
+	if (ended && walk->end != WALK_COMPLETE)
+		walk->end = WALK_HOLE; /* it was one that does not */
+	return ended;
 }

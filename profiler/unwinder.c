@@ -178,7 +178,12 @@ static enum unwind_result step(struct unwinder *unwinder, const struct mapping *
 	load_page(unwinder, file, rows, vaddr);
 	enum unwind_result result =
 		unwind_step(unwind_rows_find(rows, vaddr), frame, read_slice, tail);
-	return result == UNWIND_STEP_NO_RULE ? step_frame_pointer(frame, tail) : result;
+	if (result != UNWIND_STEP_NO_RULE)
+		return result;
+	/* Code that brings no unwind information is mostly made by tools that keep frame
+	 * pointers: assembly by hand, built-in snapshots of virtual machines. */
+	result = step_frame_pointer(frame, tail);
+	return result == UNWIND_STEP_OK || result == UNWIND_STEP_END ? result : UNWIND_STEP_NO_RULE;
 }
 
 static void walk_tail(struct unwinder *unwinder, struct raw_tail *tail, struct walked_stack *walked)
