@@ -60,3 +60,13 @@ struct ledger ledger_since(const struct ledger *after, const struct ledger *befo
 		delta.dropped[i] = after->dropped[i] - before->dropped[i];
 	return delta;
 }
+
+const char *stack_end_name(unsigned int end)
+{
+	static const char *const names[STACK_ENDS] = {
+		"no user stack",           "complete",           "too deep",
+		"address in no mapping",   "no unwind rows",     "no unwind info",
+		"unsupported unwind info", "stack not readable", "implausible frame",
+	};
+	return end < STACK_ENDS ? names[end] : "unknown";
+}

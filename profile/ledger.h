@@ -41,10 +41,18 @@ int ledger_balances(const struct ledger *ledger);
 /* after - before, field by field (pending: after's). */
 struct ledger ledger_since(const struct ledger *after, const struct ledger *before);
 
+/* How the walks of user stacks ended, by number; [1] is "complete": at the thread's start. */
+enum { STACK_ENDS = 9 };
+/* "complete", "too deep", "no unwind info", ...: in marks, in the API and in metrics. */
+const char *stack_end_name(unsigned int end);
+
 /* What a running sampler tells about itself; filled by profiler/, shown by web/ and cli/. */
 struct sampler_stats {
 	struct ledger kernel;
 	struct ledger user;
+	uint64_t stack_ends[STACK_ENDS]; /* distinct and repeated stacks alike, one a sample */
+	uint64_t tails;                  /* samples whose stack was finished in user space */
+	uint64_t unwind_memory_bytes;    /* of the kernel's walker, in use */
 	uint64_t samples_with_cut_stack; /* kernel or user part hit the depth limit */
 	uint64_t late_ticks; /* timer periods that fired late and were added to the next */
 	uint64_t sideband_records;

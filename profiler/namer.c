@@ -222,7 +222,7 @@ static int push_cut(struct naming *naming, enum walk_end end, uint32_t *stack)
 	if (end == WALK_COMPLETE || end == WALK_NONE)
 		return 0; /* one that is ending has no user stack any more */
 	char mark[64];
-	snprintf(mark, sizeof(mark), "[cut: %s]", walk_end_name(end));
+	snprintf(mark, sizeof(mark), "[cut: %s]", stack_end_name(end));
 	return push_mark(naming, mark, stack);
 }
 

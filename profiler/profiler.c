@@ -236,6 +236,25 @@ static uint64_t resident_bytes(void)
 	return fields == 2 ? resident_pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+/* wants_tail() of bpf/sampler.bpf.c */
+static bool is_finished_later(int end)
+{
+	return end == WALK_NO_MAPPING || end == WALK_NO_ROWS || end == WALK_UNSUPPORTED;
+}
+
+/* Walks that the kernel side could not finish are counted by how user space finished them. */
+static void count_stacks(struct profiler *profiler, const uint64_t counts[static STAT_COUNT],
+			 struct sampler_stats *stats)
+{
+	for (int end = 0; end < STACK_ENDS; end++)
+		stats->stack_ends[end] = is_finished_later(end) ? 0 : counts[STAT_WALK_FIRST + end];
+	unwinder_count_ends(profiler->unwinder, stats->stack_ends);
+	stats->tails = counts[STAT_TAILS];
+	struct umem_stats umem;
+	umem_stats(profiler->umem, &umem);
+	stats->unwind_memory_bytes = umem.process_bytes + umem.file_bytes + umem.page_bytes;
+}
+
 void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)
 {
 	collector_stats(profiler->collector, stats);
@@ -251,6 +270,7 @@ void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)
 		counts[STAT_TAKEN] - counts[STAT_SENT] - ledger_dropped(&stats->kernel);
 	stats->samples_with_cut_stack = counts[STAT_STACK_CUT];
 	stats->late_ticks = counts[STAT_LATE];
+	count_stacks(profiler, counts, stats);
 	stats->bpf_run_ns = counts[STAT_RUN_NS];
 	stats->bpf_runs = counts[STAT_RUNS];
 	stats->rate_hz = profiler->options.rate_hz;

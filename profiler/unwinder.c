@@ -12,6 +12,8 @@
 
 _Static_assert((int)UNWIND_REGISTERS == (int)ABI_REGISTERS, "one set of registers");
 
+_Static_assert((int)WALK_IMPLAUSIBLE == STACK_ENDS - 1, "one list of ends");
+
 enum { MAX_FILES = 16384, MAX_RANGES = 1 << 16 };
 
 /* The rows of one file, read once. */
@@ -25,6 +27,7 @@ struct unwinder {
 	pthread_mutex_t lock; /* guards files: pushes look up, the walking thread adds */
 	struct map files;     /* struct file_rows by mapped_file */
 	_Atomic uint64_t files_epoch;
+	_Atomic uint64_t ends[STACK_ENDS]; /* of stacks that were finished here */
 };
 
 static void file_rows_free(struct file_rows *rows)
@@ -232,6 +235,14 @@ void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
 	if (walked->end == WALK_NO_MAPPING && walked->frame_count > 1 &&
 	    !walked->frames[walked->frame_count - 1].file)
 		walked->frame_count--;
+	if (stack->tail && (size_t)walked->end < STACK_ENDS)
+		atomic_fetch_add(&unwinder->ends[walked->end], 1);
+}
+
+void unwinder_count_ends(const struct unwinder *unwinder, uint64_t ends[static STACK_ENDS])
+{
+	for (size_t i = 0; i < STACK_ENDS; i++)
+		ends[i] += atomic_load(&unwinder->ends[i]);
 }
 
 /* How the kernel side is to walk in a mapping. */
@@ -260,20 +271,4 @@ int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_
 	for (size_t i = 0; i < map->mapping_count && count < MAX_RANGES; i++)
 		to_range(unwinder, &map->mappings[i], &ranges[count++]);
 	return umem_set_process(unwinder->umem, pid, ranges, count);
-}
-
-const char *walk_end_name(enum walk_end end)
-{
-	static const char *const names[] = {
-		[WALK_NONE] = "no user stack",
-		[WALK_COMPLETE] = "complete",
-		[WALK_CUT] = "too deep",
-		[WALK_NO_MAPPING] = "address in no mapping",
-		[WALK_NO_ROWS] = "no unwind rows",
-		[WALK_HOLE] = "no unwind info",
-		[WALK_UNSUPPORTED] = "unsupported unwind info",
-		[WALK_FAULT] = "stack not readable",
-		[WALK_IMPLAUSIBLE] = "implausible frame",
-	};
-	return (size_t)end < ARRAY_LEN(names) && names[end] ? names[end] : "unknown";
 }

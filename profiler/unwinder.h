@@ -11,6 +11,7 @@
 
 #include "base/auto.h"
 #include "base/err.h"
+#include "profile/ledger.h"
 #include "profiler/raw_stack.h"
 #include "profiler/umem.h"
 
@@ -38,5 +39,5 @@ int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_
  * thread. */
 uint64_t unwinder_files_epoch(const struct unwinder *unwinder);
 
-/* "reached the thread's start", "no unwind rows", ...: for marks in stacks and for statistics. */
-const char *walk_end_name(enum walk_end end);
+/* Add how the stacks finished here ended. Any thread. */
+void unwinder_count_ends(const struct unwinder *unwinder, uint64_t ends[static STACK_ENDS]);

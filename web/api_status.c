@@ -39,6 +39,13 @@ static void write_sampler(struct json *json, const struct sampler_stats *stats)
 	json_open_object(json);
 	json_key_u64(json, "cut", stats->samples_with_cut_stack);
 	json_key_u64(json, "cached", stats->stacks_cached);
+	json_key_u64(json, "finished_in_user_space", stats->tails);
+	json_key_u64(json, "unwind_memory_bytes", stats->unwind_memory_bytes);
+	json_close_object(json);
+	json_key(json, "stack_ends");
+	json_open_object(json);
+	for (unsigned int end = 0; end < STACK_ENDS; end++)
+		json_key_u64(json, stack_end_name(end), stats->stack_ends[end]);
 	json_close_object(json);
 	json_key_u64(json, "late_ticks", stats->late_ticks);
 	json_key_u64(json, "processes", stats->processes);

@@ -28,6 +28,10 @@ static const struct plain_metric plain_metrics[] = {
 	 FIELD(rescans), false},
 	{"hearth_processes", "gauge", "Processes known.", FIELD(processes), false},
 	{"hearth_threads", "gauge", "Threads known.", FIELD(threads), false},
+	{"hearth_user_stacks_finished_total", "counter",
+	 "User stacks that were walked to the end in user space.", FIELD(tails), false},
+	{"hearth_unwind_memory_bytes", "gauge", "Memory in use by the kernel side of unwinding.",
+	 FIELD(unwind_memory_bytes), false},
 	{"hearth_executables", "gauge", "Executable files known.", FIELD(executables), false},
 	{"hearth_stacks_cached", "gauge", "Stacks held for naming.", FIELD(stacks_cached), false},
 	{"hearth_bpf_run_seconds_total", "counter", "Time inside the BPF programs.",
@@ -112,6 +116,15 @@ static void write_ledgers(struct buf *out, const struct ledger *kernel, const st
 	write_drops(out, "user", user);
 }
 
+static void write_stack_ends(struct buf *out, const struct sampler_stats *stats)
+{
+	static const char name[] = "hearth_user_stacks_total";
+	family(out, name, "counter", "User stacks walked, by how the walk ended.");
+	for (unsigned int end = 0; end < STACK_ENDS; end++)
+		buf_printf(out, "%s{end=\"%s\"} %" PRIu64 "\n", name, stack_end_name(end),
+			   stats->stack_ends[end]);
+}
+
 static void write_plain(struct buf *out, const struct sampler_stats *stats)
 {
 	for (size_t i = 0; i < ARRAY_LEN(plain_metrics); i++) {
@@ -147,6 +160,7 @@ static void write_sampler(struct buf *out, const struct web_context *context)
 	gauge(out, "hearth_cpus_sampled", "CPUs being sampled.", stats.cpus_sampled);
 	gauge(out, "hearth_cpus_online", "CPUs online.", stats.cpus_online);
 	write_ledgers(out, &stats.kernel, &stats.user);
+	write_stack_ends(out, &stats);
 	write_plain(out, &stats);
 	write_cpu(out, &stats);
 }

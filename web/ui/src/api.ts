@@ -28,6 +28,7 @@ export interface Status {
 	readonly user: Ledger | null;
 	readonly sideband: Readonly<Record<string, number>>;
 	readonly stacks: Readonly<Record<string, number>>;
+	readonly stackEnds: Readonly<Record<string, number>>;
 	readonly lateTicks: number;
 	readonly processes: number;
 	readonly threads: number;
@@ -181,6 +182,7 @@ export function decodeStatus(json: unknown): Status {
 		user: decodeLedger(ledger["user"]),
 		sideband: counters(f["sideband"], "sideband"),
 		stacks: counters(f["stacks"], "stacks"),
+		stackEnds: counters(f["stack_ends"], "stack_ends"),
 		lateTicks: count("late_ticks"),
 		processes: count("processes"),
 		threads: count("threads"),

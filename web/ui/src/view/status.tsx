@@ -13,6 +13,7 @@ import {
 	formatShare,
 } from "../model/format";
 import { type Ledger, type Loss, balances, droppedOf, lossesOf } from "../model/ledger";
+import { stackQuality } from "../model/stacks";
 import { Icon } from "./icons";
 import { Popover } from "./popover";
 
@@ -49,6 +50,13 @@ function Card({
 const when = (us: number): string => (us > 0 ? `${formatDate(us)} ${formatClock(us)}` : "–");
 const seconds = (us: number): number => Math.max(0, Math.round(us / 1e6));
 
+/* How many user stacks reached their thread's start, and what cut the others. */
+function wholeStacks(s: Status): Fact {
+	const { cut, whole, walked } = stackQuality(s.stackEnds);
+	const reasons = cut.map(([reason, count]) => `${formatCount(count)} ${reason}`).join(", ");
+	return ["Whole user stacks", walked > 0 ? formatShare(whole, walked) : "–", reasons];
+}
+
 function samplingFacts(s: Status): Fact[] {
 	const facts: Fact[] = [
 		["Hearth", s.version],
@@ -64,7 +72,8 @@ function samplingFacts(s: Status): Fact[] {
 		["Threads", formatCount(s.threads)],
 		["Executable files", formatCount(s.executables)],
 		["Stacks cached", formatCount(s.stacks["cached"] ?? 0)],
-		["Stacks cut", formatCount(s.stacks["cut"] ?? 0), "deeper than the limit; marked, not hidden"],
+		wholeStacks(s),
+		["Unwind memory", formatBytes(s.stacks["unwind_memory_bytes"] ?? 0), "of the kernel's walker"],
 		["Late ticks", formatCount(s.lateTicks), "their time was added to the next"],
 		["Process events", formatCount(s.sideband["records"] ?? 0)],
 		[
