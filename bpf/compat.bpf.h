@@ -2,6 +2,7 @@
  * compat: differences between kernels, one function each, chosen by feature.
  */
 #pragma once
+#include <asm/ptrace.h>
 #include <linux/bpf.h>
 
 #include <bpf/bpf_core_read.h>

@@ -254,7 +254,7 @@ static void to_range(struct unwinder *unwinder, const struct mapping *mapping,
 	*range = (struct umem_range){.start_ip = mapping->start_ip, .end_ip = mapping->end_ip};
 	const struct file_rows *known = find_rows(unwinder, file);
 	bool has_rows = file->exe && (!known || known->rows) &&
-			executable_vaddr(file->exe, mapping->file_off, &vaddr);
+			executable_mapped_vaddr(file->exe, mapping->file_off, &vaddr);
 	range->file = has_rows ? file : NULL;
 	range->bias = has_rows ? mapping->start_ip - vaddr : 0;
 	range->flags = has_rows ? 0 : UMEM_FRAME_POINTERS;

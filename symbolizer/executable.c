@@ -137,6 +137,23 @@ bool executable_vaddr(const struct executable *exe, uint64_t off, uint64_t *vadd
 	return true;
 }
 
+bool executable_mapped_vaddr(const struct executable *exe, uint64_t off, uint64_t *vaddr)
+{
+	static const uint64_t page_bytes = 4096; /* the smallest; larger ones are multiples */
+	size_t count;
+	const struct elf_segment *segments = elf_file_segments(exe->file, &count);
+	for (size_t i = 0; i < count; i++) {
+		const struct elf_segment *segment = &segments[i];
+		uint64_t first_off = segment->off & ~(page_bytes - 1);
+		if (!(segment->flags & PF_X) || off < first_off ||
+		    off - first_off >= segment->off - first_off + segment->file_bytes)
+			continue;
+		*vaddr = segment->vaddr - segment->off + off;
+		return true;
+	}
+	return false;
+}
+
 void executable_segment(const struct executable *exe, uint64_t vaddr, uint64_t *start_vaddr,
 			uint64_t *limit_vaddr, uint64_t *file_off)
 {

@@ -43,6 +43,11 @@ void executable_segment(const struct executable *exe, uint64_t vaddr, uint64_t *
 /* File offset to vaddr by the PT_LOAD segments. False: in none of them. */
 bool executable_vaddr(const struct executable *exe, uint64_t off, uint64_t *vaddr);
 
+/* The vaddr that an executable mapping begins with, whose first byte is at off: mappings are of
+ * whole pages, so that byte may come before the segment that is meant, and be another's. False:
+ * off is not in the pages of an executable segment. */
+bool executable_mapped_vaddr(const struct executable *exe, uint64_t off, uint64_t *vaddr);
+
 /* The file itself, for readers of other parts of it. Borrowed. */
 const struct elf_file *executable_elf(const struct executable *exe);
 
