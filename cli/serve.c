@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,7 +87,11 @@ static int start(struct serving *serving, struct server **server, const struct s
 	if (rc)
 		return rc;
 	store_notices(serving->store, log_notice, NULL);
+	char cache[PATH_MAX];
+	if (snprintf(cache, sizeof(cache), "%s/cache", config->data) >= (int)sizeof(cache))
+		return err_set(err, -ENAMETOOLONG, "%s: %m", config->data);
 	struct profiler_options profiling = {
+		.cache_directory = cache,
 		.rate_hz = config->rate_hz,
 		.ring_bytes =
 			config->ring_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)config->ring_bytes,

@@ -130,7 +130,8 @@ static int open_parts(struct profiler *profiler, struct err *err)
 	unwinding.words = sampler_umem(profiler->sampler, &unwinding.word_count);
 	rc = umem_new(&profiler->umem, &unwinding, err);
 	if (!rc)
-		rc = unwinder_new(&profiler->unwinder, profiler->umem, err);
+		rc = unwinder_new(&profiler->unwinder, profiler->umem, options->cache_directory,
+				  err);
 	if (rc)
 		return rc;
 	struct collector_options collecting = {

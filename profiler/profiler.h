@@ -18,9 +18,10 @@
 struct profiler; /* opaque */
 
 struct profiler_options {
-	uint32_t rate_hz;    /* 0: 99 */
-	uint32_t ring_bytes; /* 0: 8 MiB; rounded up to a power of two of pages */
-	const pid_t *pids;   /* only these processes and their descendants; NULL: all */
+	uint32_t rate_hz;            /* 0: 99 */
+	uint32_t ring_bytes;         /* 0: 8 MiB; rounded up to a power of two of pages */
+	const char *cache_directory; /* for what is read from executables; NULL: not kept */
+	const pid_t *pids;           /* only these processes and their descendants; NULL: all */
 	size_t pid_count;
 	/* Takes a finished batch (borrowed) and what the ledgers moved by since the last one.
 	 * Called on the namer's thread. What it returns other than 0 counts the batch as

@@ -1,20 +1,23 @@
 #include "profiler/unwinder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/array.h"
 #include "base/map.h"
 #include "symbolizer/unwind.h"
+#include "symbolizer/unwind_cache.h"
 #include "symbolizer/unwind_step.h"
 
 _Static_assert((int)UNWIND_REGISTERS == (int)ABI_REGISTERS, "one set of registers");
 
 _Static_assert((int)WALK_IMPLAUSIBLE == STACK_ENDS - 1, "one list of ends");
 
-enum { MAX_FILES = 16384, MAX_RANGES = 1 << 16 };
+enum { MAX_FILES = 16384, MAX_RANGES = 1 << 16, MAX_CACHE_BYTES = 256 << 20 };
 
 /* The rows of one file, read once. */
 struct file_rows {
@@ -24,6 +27,7 @@ struct file_rows {
 
 struct unwinder {
 	struct umem *umem;
+	int cache_fd;         /* -1: rows are not kept */
 	pthread_mutex_t lock; /* guards files: pushes look up, the walking thread adds */
 	struct map files;     /* struct file_rows by mapped_file */
 	_Atomic uint64_t files_epoch;
@@ -40,7 +44,15 @@ static void file_rows_free(struct file_rows *rows)
 }
 AUTO_DEFINE(file_rows)
 
-int unwinder_new(struct unwinder **out, struct umem *umem, struct err *err)
+static int open_cache(const char *directory)
+{
+	if (!directory || (mkdir(directory, 0700) && errno != EEXIST))
+		return -1;
+	return open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int unwinder_new(struct unwinder **out, struct umem *umem, const char *cache_directory,
+		 struct err *err)
 {
 	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
 	if (!unwinder)
@@ -48,6 +60,7 @@ int unwinder_new(struct unwinder **out, struct umem *umem, struct err *err)
 	pthread_mutex_init(&unwinder->lock, NULL);
 	map_init(&unwinder->files, MAX_FILES);
 	unwinder->umem = umem;
+	unwinder->cache_fd = open_cache(cache_directory);
 	*out = unwinder;
 	return 0;
 }
@@ -64,6 +77,7 @@ void unwinder_free(struct unwinder *unwinder)
 		file_rows_free(rows);
 	}
 	map_fini(&unwinder->files);
+	auto_close_fd(&unwinder->cache_fd);
 	pthread_mutex_destroy(&unwinder->lock);
 	free(unwinder);
 }
@@ -97,6 +111,25 @@ static int keep_rows(struct unwinder *unwinder, struct file_rows *rows)
 	return 0;
 }
 
+/* From the cache, or from the file itself and into the cache. NULL: it has none. */
+static struct unwind_rows *read_rows(struct unwinder *unwinder, const struct executable *exe)
+{
+	const char *build_id = executable_build_id(exe);
+	bool is_cached = unwinder->cache_fd >= 0 && build_id[0];
+	struct unwind_rows *rows = NULL;
+	if (is_cached && !unwind_cache_load(&rows, unwinder->cache_fd, build_id, NULL))
+		return rows;
+	if (unwind_rows_open(&rows, executable_elf(exe), NULL))
+		return NULL;
+	if (!unwind_rows_stats(rows)->rows) {
+		unwind_rows_free(rows);
+		return NULL;
+	}
+	if (is_cached && !unwind_cache_store(unwinder->cache_fd, build_id, rows, NULL))
+		unwind_cache_trim(unwinder->cache_fd, MAX_CACHE_BYTES);
+	return rows;
+}
+
 /* The rows of a file; NULL: it has none, or there is no memory for them. */
 static const struct unwind_rows *rows_of(struct unwinder *unwinder, struct mapped_file *file)
 {
@@ -108,11 +141,7 @@ static const struct unwind_rows *rows_of(struct unwinder *unwinder, struct mappe
 		return NULL;
 	rows->file = mapped_file_ref(file);
 	if (file->exe)
-		(void)unwind_rows_open(&rows->rows, executable_elf(file->exe), NULL);
-	if (rows->rows && !unwind_rows_stats(rows->rows)->rows) {
-		unwind_rows_free(rows->rows);
-		rows->rows = NULL;
-	}
+		rows->rows = read_rows(unwinder, file->exe);
 	if (keep_rows(unwinder, rows))
 		return NULL;
 	return TAKE(rows)->rows;

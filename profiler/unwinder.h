@@ -17,8 +17,10 @@
 
 struct unwinder; /* opaque */
 
-/* umem: the kernel side's memory, borrowed; NULL: there is none. */
-int unwinder_new(struct unwinder **out, struct umem *umem, struct err *err);
+/* umem: the kernel side's memory, borrowed; NULL: there is none. cache_directory: where rows are
+ * kept between runs, made when missing; NULL: nowhere. A cache that cannot be used is no failure. */
+int unwinder_new(struct unwinder **out, struct umem *umem, const char *cache_directory,
+		 struct err *err);
 void unwinder_free(struct unwinder *unwinder); /* NULL is fine */
 AUTO_DEFINE(unwinder)
 

@@ -1,5 +1,6 @@
 #include "symbolizer/unwind_cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/array.h"
 #include "base/reader.h"
 
 /* Before the encoded rows: magic, version, crc32 of the rows, their length, the build ID. */
@@ -21,6 +23,7 @@ enum {
 	HEADER_BYTES = MAGIC_BYTES + 4 + 4 + 8 + BUILD_ID_BYTES,
 	MAX_FILE_BYTES = 256 << 20,
 	NAME_BYTES = BUILD_ID_BYTES + 64,
+	MAX_FILES = 1 << 20,
 };
 
 /* The name of the file; nothing else may name one, a path least of all. */
@@ -161,4 +164,63 @@ int unwind_cache_store(int dir_fd, const char *build_id, const struct unwind_row
 	if (rc)
 		return err_set(err, rc, "unwind rows: %m");
 	return replace_file(dir_fd, name, &header, &encoded, err);
+}
+
+struct cached_file {
+	char name[NAME_BYTES];
+	uint64_t size_bytes;
+	int64_t stored_unix_s;
+};
+
+struct listing {
+	struct cached_file *files;
+	size_t count, cap;
+	uint64_t size_bytes;
+};
+
+static void close_directory(DIR **directory)
+{
+	if (*directory)
+		closedir(*directory);
+}
+
+static void list_files(struct listing *listing, int dir_fd)
+{
+	/* A descriptor of its own: readdir(3) moves the position of the one it is given. */
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	__attribute__((cleanup(close_directory))) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	if (!directory)
+		return;
+	for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+		struct stat st;
+		if (strlen(entry->d_name) >= NAME_BYTES ||
+		    fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
+		    !S_ISREG(st.st_mode) ||
+		    ARRAY_RESERVE(listing->files, listing->cap, listing->count, MAX_FILES))
+			continue;
+		struct cached_file *file = &listing->files[listing->count++];
+		snprintf(file->name, sizeof(file->name), "%s", entry->d_name);
+		file->size_bytes = (uint64_t)st.st_size;
+		file->stored_unix_s = st.st_mtime;
+		listing->size_bytes += file->size_bytes;
+	}
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+	int64_t left = ((const struct cached_file *)a)->stored_unix_s;
+	int64_t right = ((const struct cached_file *)b)->stored_unix_s;
+	return (left > right) - (left < right);
+}
+
+void unwind_cache_trim(int dir_fd, uint64_t max_bytes)
+{
+	struct listing listing = {0};
+	list_files(&listing, dir_fd);
+	AUTO_MEM struct cached_file *files = listing.files;
+	if (listing.size_bytes > max_bytes)
+		qsort(files, listing.count, sizeof(*files), oldest_first);
+	for (size_t i = 0; i < listing.count && listing.size_bytes > max_bytes; i++)
+		if (!unlinkat(dir_fd, files[i].name, 0))
+			listing.size_bytes -= files[i].size_bytes;
 }

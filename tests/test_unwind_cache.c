@@ -238,6 +238,41 @@ static void processes_at_once(void **state)
 	assert_string_equal(names, BUILD_ID ".unwind\n"); /* no temporary file stays */
 }
 
+/* Of four files of one size, stored an hour apart, the newest that fit stay. */
+static void trimmed(void **state)
+{
+	const struct fixture *fixture = *state;
+	static const char *const ids[] = {"0a", "0b", "0c", "0d"};
+	uint64_t file_bytes = 0;
+	for (size_t i = 0; i < 4; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "%s.unwind", ids[i]);
+		assert_int_equal(unwind_cache_store(fixture->dir_fd, ids[i], fixture->rows, NULL),
+				 0);
+		struct timespec times[2] = {{.tv_sec = 1000000 - 3600 * (time_t)i}};
+		times[1] = times[0];
+		assert_int_equal(utimensat(fixture->dir_fd, name, times, 0), 0);
+		struct stat st;
+		assert_int_equal(fstatat(fixture->dir_fd, name, &st, 0), 0);
+		file_bytes = (uint64_t)st.st_size;
+	}
+	assert_int_equal(mkdirat(fixture->dir_fd, "left alone", 0700), 0);
+	static const struct {
+		unsigned int files;
+		const char *names;
+	} rows[] = {
+		{4, "0a.unwind\n0b.unwind\n0c.unwind\n0d.unwind\nleft alone\n"},
+		{2, "0a.unwind\n0b.unwind\nleft alone\n"},
+		{0, "left alone\n"},
+		{0, "left alone\n"},
+	};
+	for (size_t i = 0; i < 4; i++) {
+		unwind_cache_trim(fixture->dir_fd, rows[i].files * file_bytes + file_bytes / 2);
+		AUTO_MEM char *names = tool_output("LC_ALL=C ls -A %s", fixture->dir);
+		assert_string_equal(names, rows[i].names);
+	}
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -245,7 +280,7 @@ int main(void)
 		CASE(stored_is_loaded),  CASE(names_that_are_no_build_id),
 		CASE(not_there),         CASE(damaged),
 		CASE(swapped),           CASE(encodings_that_lie),
-		CASE(processes_at_once),
+		CASE(processes_at_once), CASE(trimmed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
