@@ -26,10 +26,11 @@ struct {
 	__uint(value_size, 4 << 20);
 } umem SEC(".maps");
 
+/* Allocated in advance, like all hash maps here: before v6.1 a program on a perf event may use no
+ * others. https://git.kernel.org/torvalds/c/34dd3bad1a6f */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32); /* pid */
 	__type(value, struct umem_process_ref);
 } umem_processes SEC(".maps");
