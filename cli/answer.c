@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "cli/api_client.h"
 #include "cli/http_client.h"
 #include "cli/output.h"
 #include "cli/render.h"
@@ -192,18 +193,32 @@ static int series_from_store(struct series_set **set, const struct query_config 
 				       SERIES_LIMIT, set, err);
 }
 
-int answer_series(struct buf *out, const struct query_config *config, struct err *err)
+/* The server's JSON as it is. */
+static int ask_series(struct buf *out, const struct query_config *config, struct err *err)
 {
 	char step[32];
 	snprintf(step, sizeof(step), "%lldms", (long long)(step_of(config) / NS_PER_MS));
-	if (config->url && !config->json)
-		return err_set(err, -EOPNOTSUPP, "series of a server come with --json only");
-	if (config->url)
-		return ask(out, config, "/api/v1/series",
-			   (struct http_parameter){"group_by", config->group_by},
-			   (struct http_parameter){"step", step}, err);
+	return ask(out, config, "/api/v1/series",
+		   (struct http_parameter){"group_by", config->group_by},
+		   (struct http_parameter){"step", step}, err);
+}
+
+static int series_from_server(struct series_set **set, const struct query_config *config,
+			      struct err *err)
+{
+	AUTO_FINI(buf_fini) struct buf body;
+	buf_init(&body, ANSWER_MAX_BYTES);
+	int rc = ask_series(&body, config, err);
+	return rc ? rc : api_decode_series(set, body.data, body.len_bytes, err);
+}
+
+int answer_series(struct buf *out, const struct query_config *config, struct err *err)
+{
+	if (config->url && config->json)
+		return ask_series(out, config, err);
 	AUTO(series_set) set = NULL;
-	int rc = series_from_store(&set, config, err);
+	int rc = config->url ? series_from_server(&set, config, err)
+			     : series_from_store(&set, config, err);
 	if (rc)
 		return rc;
 	if (config->json) {
@@ -245,17 +260,33 @@ static int labels_from_store(struct series_set **set, const struct query_config 
 			     : store_query_labels(store, &query, set, err);
 }
 
+static int ask_labels(struct buf *out, const struct query_config *config, struct err *err)
+{
+	if (!config->label)
+		return ask(out, config, "/api/v1/labels", nothing, nothing, err);
+	return ask(out, config, "/api/v1/label-values",
+		   (struct http_parameter){"label", config->label}, nothing, err);
+}
+
+static int labels_from_server(struct series_set **set, const struct query_config *config,
+			      struct err *err)
+{
+	AUTO_FINI(buf_fini) struct buf body;
+	buf_init(&body, ANSWER_MAX_BYTES);
+	int rc = ask_labels(&body, config, err);
+	if (rc)
+		return rc;
+	return config->label ? api_decode_label_values(set, body.data, body.len_bytes, err)
+			     : api_decode_labels(set, body.data, body.len_bytes, err);
+}
+
 int answer_labels(struct buf *out, const struct query_config *config, struct err *err)
 {
-	if (config->url && !config->json)
-		return err_set(err, -EOPNOTSUPP, "labels of a server come with --json only");
-	if (config->url && config->label)
-		return ask(out, config, "/api/v1/label-values",
-			   (struct http_parameter){"label", config->label}, nothing, err);
-	if (config->url)
-		return ask(out, config, "/api/v1/labels", nothing, nothing, err);
+	if (config->url && config->json)
+		return ask_labels(out, config, err);
 	AUTO(series_set) set = NULL;
-	int rc = labels_from_store(&set, config, err);
+	int rc = config->url ? labels_from_server(&set, config, err)
+			     : labels_from_store(&set, config, err);
 	if (rc)
 		return rc;
 	if (config->json)
