@@ -1,0 +1,103 @@
+"""Processes that live 20 ms, in namespaces of their own or not, their files deleted at once and
+no two alike: their stacks are whole and named from the first sample, and their time adds up."""
+
+import collections
+import math
+import os
+import re
+import subprocess
+import sys
+
+import harness
+import unwinding
+
+PROCESSES = int(os.environ.get("HEARTH_UNWIND_PROCESSES", "300"))
+CPU_MS = 20
+RATE_HZ = 499
+WHOLE_PERCENT = 95.0
+BURN = b"burn_000000"
+
+
+def build_id(path):
+    """Where the bytes of a file's build ID are, and how many."""
+    notes = unwinding.output_of("readelf", "-nW", path)
+    value = bytes.fromhex(re.search(r"Build ID: ([0-9a-f]+)", notes).group(1))
+    with open(path, "rb") as file:
+        return value, file.read()
+
+
+class UnwindShort(unwinding.Case):
+    def make_programs(self):
+        """s000000 and so on: each with its own function name; half of them with a build ID of
+        their own, half without any."""
+        value, with_id = build_id(self.build("with", "unwind_short.c", "-Wl,--build-id=sha1"))
+        with open(self.build("without", "unwind_short.c", "-Wl,--build-id=none"), "rb") as file:
+            without_id = file.read()
+        for image in (with_id, without_id):
+            self.assertEqual(image.count(BURN), 1, "the name is there once")
+        self.assertEqual(with_id.count(value), 1)
+        for number in range(PROCESSES):
+            own = value[:-4] + number.to_bytes(4, "big")
+            image = with_id.replace(value, own) if number % 2 else without_id
+            path = self.path(f"s{number:06d}")
+            with open(path, "wb") as file:
+                file.write(image.replace(BURN, b"burn_%06d" % number))
+            os.chmod(path, 0o755)
+
+    def record(self):
+        """(stacks, CPU seconds that the programs really had)"""
+        path = self.path("short.folded")
+        herd = self.build("u-herd", "unwind_herd.c")
+        with self.recording(path, "-F", RATE_HZ):
+            done = subprocess.run([herd, self.folder, str(PROCESSES), "3", str(CPU_MS)],
+                                  check=False, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([name for name in os.listdir(self.folder) if re.match("s[0-9]", name)],
+                         [], "all of them ran and deleted themselves")
+        return harness.read_folded(path), int(done.stdout) / 1e9
+
+    def merged(self, stacks):
+        """Their samples, taken together; the name of its burning function is made plain where
+        it is that of the process."""
+        mine = []
+        for frames, value in stacks:
+            number = re.match(r"s(\d{6})$", frames[0])
+            if number:
+                own = "burn_" + number.group(1)
+                mine.append((["short"] + ["burn" if frame == own else frame
+                                          for frame in frames[1:]], value))
+        self.starts.add(self.path("with"), "short")
+        return unwinding.Samples(mine, "short", self.starts)
+
+    def check_sum(self, stacks, used_s):
+        """Samples are counted at random moments: n of them are right to about sqrt(n)."""
+        comms = collections.Counter()
+        for frames, value in stacks:
+            comms[frames[0]] += value / 1e9
+        measured_s = sum(value for comm, value in comms.items()
+                         if re.match(r"s\d{6}$|u-herd$|unshare$", comm))
+        within_s = 3 * math.sqrt(used_s * RATE_HZ) / RATE_HZ
+        print(f"short: {measured_s:.3f} s sampled of {used_s:.3f} s +- {within_s:.3f} s",
+              file=sys.stderr)
+        self.assert_close(measured_s, used_s, within_s, "CPU seconds")
+
+    def test_short_processes(self):
+        harness.need_tool("unshare")
+        self.make_programs()
+        stacks, used_s = self.record()
+        self.check_sum(stacks, used_s)
+        samples = self.merged(stacks)
+        self.assertLess(samples.kernel_only, 0.03 * samples.total, "exec and exit are short")
+        self.check_whole(samples, WHOLE_PERCENT)
+        chain = ("_start", "main", "hold", "burn")
+        # Some 5 % of such a life is spent in the dynamic linker, before main.
+        self.check(samples, lambda user: unwinding.is_chain(user, chain), 90, "below its main")
+        self.check(samples, lambda user: samples.is_whole(user) and not any(
+            re.match(r"\[(s\d|unknown)", frame) for frame in user), WHOLE_PERCENT,
+                   "whole and named")
+        named = {frames[0] for frames, _ in stacks if "burn_" + frames[0][1:] in frames}
+        self.assertGreaterEqual(len(named), 0.95 * PROCESSES, "processes with their own name")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,214 @@
+"""What the tests of user stacks share: programs to build, recordings of the whole machine, and
+how a stack is judged to be whole by what readelf says of the files it passes through."""
+
+import collections
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import harness
+
+PROGRAMS = os.path.join(harness.HERE, "programs")
+RATE_HZ = 499
+FLAGS = ("-O2", "-fomit-frame-pointer", "-pthread")
+WHOLE_PERCENT = 99.0
+CUT = "[cut: "
+KERNEL = "_[k]"
+# Where threads begin, when the file has symbols; without them it is looked up in the file.
+STARTS = re.compile(r"_start$|_*clone3?$|runtime\.(rt0_go|goexit|mstart|mcall|systemstack|"
+                    r"asmcgocall|sigtramp)\b|_rt0_amd64_linux$")
+UNNAMED = re.compile(r"\[(.+)\+0x([0-9a-f]+)\]$")
+ENTRY_BYTES = 0x30  # of _start
+
+
+def output_of(*command):
+    # readelf's status is 1 for a mere warning.
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+
+
+def entry_point(path):
+    found = re.search(r"Entry point address:\s+0x([0-9a-f]+)", output_of("readelf", "-hW", path))
+    return int(found.group(1), 16)
+
+
+def outermost_ranges(path):
+    """[(first, last)] vaddrs where a file's unwind information says that nobody called."""
+    ranges = []
+    last = ra_column = None
+    for line in output_of("readelf", "--debug-dump=frames-interp", path).splitlines():
+        fields = line.split()
+        found = re.search(r" FDE .*pc=([0-9a-f]+)\.\.([0-9a-f]+)", line)
+        if found:
+            last, ra_column = int(found.group(2), 16) - 1, None
+        elif fields[:2] == ["LOC", "CFA"]:
+            ra_column = fields.index("ra")
+        elif last and ra_column and re.match(r"[0-9a-f]{16} ", line) and fields[ra_column] == "u":
+            ranges.append((int(fields[0], 16), last))
+    return ranges
+
+
+def perf_events(pid):
+    """How many perf events a process holds."""
+    count = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            count += "perf_event" in os.readlink(f"/proc/{pid}/fd/{fd}")
+    return count
+
+
+class Starts:
+    """Tells whether an outermost frame is where a thread starts."""
+
+    def __init__(self):
+        self.ranges = {}
+
+    def add(self, path, comm):
+        """A program and what it is linked with."""
+        for file in (path, *re.findall(r"(/\S+)", output_of("ldd", path))):
+            name = os.path.basename(os.path.realpath(file))
+            if name not in self.ranges:
+                entry = entry_point(file)
+                self.ranges[name] = [(entry, entry + ENTRY_BYTES)] if entry else []
+                if name.startswith("libc."):
+                    self.ranges[name] += outermost_ranges(file)
+        self.ranges.setdefault(comm, self.ranges[os.path.basename(os.path.realpath(path))])
+
+    def has(self, frame):
+        found = UNNAMED.match(frame)
+        if not found:
+            return bool(STARTS.match(frame))
+        vaddr = int(found.group(2), 16)
+        return any(first <= vaddr <= last for first, last in self.ranges.get(found.group(1), ()))
+
+
+def plain(frame):
+    """A function's name without return type, arguments of templates and parameters."""
+    if frame.startswith(("[", "<")):
+        return frame
+    while True:
+        shorter = re.sub(r"<[^<>]*>", "", frame)
+        if shorter == frame:
+            break
+        frame = shorter
+    return re.sub(r"\(.*", "", frame).rpartition(" ")[2] or frame
+
+
+def is_chain(frames, chain):
+    """The names of the chain occur in the frames in this order."""
+    frames = iter(frames)
+    return all(any(name == frame for frame in frames) for name in chain)
+
+
+class Samples:
+    """What was recorded of one program: its stacks, root first, by their user part."""
+
+    def __init__(self, stacks, comm, starts):
+        self.comm = comm
+        self.starts = starts
+        self.users = collections.Counter()
+        self.kernel_only = 0  # it had no user stack: on its way in by execve(2), or out
+        for frames, value in stacks:
+            if frames[0] != comm:
+                continue
+            user = tuple(plain(frame) for frame in frames[1:] if not frame.endswith(KERNEL))
+            if user:
+                self.users[user] += value
+            else:
+                self.kernel_only += value
+        self.total = sum(self.users.values())
+
+    def is_whole(self, user):
+        return self.starts.has(user[0]) and not any(frame.startswith(CUT) for frame in user)
+
+    def percent(self, condition):
+        return 100.0 * sum(value for user, value in self.users.items()
+                           if condition(user)) / self.total
+
+    def worst(self, condition):
+        """A few stacks of those for which the condition does not hold, heaviest first."""
+        bad = sorted(((value, user) for user, value in self.users.items() if not condition(user)),
+                     reverse=True)
+        return "".join(f"\n  {100.0 * value / self.total:.2f} %: {' < '.join(user)}"
+                       for value, user in bad[:5])
+
+
+class Case(harness.Case):
+    """Builds programs, records, and judges what came of them."""
+
+    def setUp(self):
+        super().setUp()
+        for tool in ("gcc", "g++", "readelf", "ldd"):
+            harness.need_tool(tool)
+        self.starts = Starts()
+
+    def build(self, name, source, *flags, compiler="gcc"):
+        path = self.path(name)
+        subprocess.run([compiler, *FLAGS, "-o", path, os.path.join(PROGRAMS, source), *flags],
+                       check=True, stderr=subprocess.DEVNULL)
+        return path
+
+    def plugin(self):
+        return self.build("libunwindplugin.so", "unwind_plugin.c", "-shared", "-fPIC")
+
+    def start(self, *command, **options):
+        """A program that is ended with the test, if it is still there."""
+        options.setdefault("stdout", subprocess.DEVNULL)
+        options.setdefault("stderr", subprocess.DEVNULL)
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                   **options)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    @contextlib.contextmanager
+    def recording(self, path, *args):
+        """The whole machine is recorded to path while the block runs."""
+        recorder = self.start(harness.BIN, "record", "-o", path, *args,
+                              stderr=subprocess.PIPE, text=True)
+
+        def is_sampling():
+            if recorder.poll() is not None:
+                raise AssertionError(f"hearth record: {recorder.stderr.read()}")
+            return perf_events(recorder.pid) >= 2 * harness.CPUS  # a clock and a side-band each
+        harness.wait_until(is_sampling, "the machine is sampled")
+        yield
+        recorder.send_signal(signal.SIGINT)
+        text = recorder.communicate(timeout=60)[1]
+        self.assertEqual(recorder.returncode, 0, text)
+
+    def record_runs(self, commands):
+        """The stacks of [(command, additional environment)], all at once, from their exec on."""
+        path = self.path("made.folded")
+        with self.recording(path, "-F", RATE_HZ):
+            processes = [self.start(*command, env={**os.environ, **env})
+                         for command, env in commands]
+            for process in processes:
+                process.wait(timeout=120)
+                self.assertEqual(process.returncode, 0, process.args)
+        return harness.read_folded(path)
+
+    def samples(self, stacks, comm, path):
+        self.starts.add(path, comm)
+        samples = Samples(stacks, comm, self.starts)
+        self.assertGreater(samples.total, 0, f"{comm} was sampled")
+        return samples
+
+    def check(self, samples, condition, percent, what):
+        share = samples.percent(condition)
+        print(f"{samples.comm}: {share:.2f} % of {samples.total / 1e9:.2f} s {what}",
+              file=sys.stderr)
+        self.assertGreaterEqual(share, percent,
+                                f"{samples.comm}: {what}{samples.worst(condition)}")
+
+    def check_whole(self, samples, percent=WHOLE_PERCENT):
+        self.check(samples, samples.is_whole, percent, "whole")
+
+    def check_chain(self, samples, chain, least):
+        """So much of its time is in the chain's last function, and then in the whole chain."""
+        leaf = chain[-1]
+        self.check(samples, lambda user: leaf in user, least, f"in {leaf}")
+        self.check(samples, lambda user: leaf not in user or is_chain(user, chain),
+                   WHOLE_PERCENT, "with the chain")
