@@ -171,7 +171,7 @@ static bool check_max_stack(struct finding *finding)
 		fclose(file);
 	if (fields != 1)
 		return found(finding, false, "%s cannot be read", path);
-	return found(finding, frames >= ABI_MAX_USER_FRAMES,
+	return found(finding, frames >= ABI_MAX_KERNEL_FRAMES,
 		     "kernel.perf_event_max_stack is %d frames", frames);
 }
 
@@ -257,11 +257,6 @@ static bool tell(struct finding *finding, bool has, const char *what)
 	if (!finding->btf)
 		return found(finding, false, "not known without BTF");
 	return found(finding, has, has ? "the kernel has %s" : "this kernel has no %s", what);
-}
-
-static bool check_loop(struct finding *finding)
-{
-	return tell(finding, has_helper(finding, "BPF_FUNC_loop"), "bpf_loop");
 }
 
 static bool check_task_copy(struct finding *finding)
@@ -365,7 +360,7 @@ static const struct check checks[] = {
 	 check_sideband},
 	{"build IDs", "files of processes that are gone at once (Linux 5.12)", false, newer_kernel,
 	 check_sideband_build_id},
-	{"stack depth", "user and kernel stacks of 127 frames", false,
+	{"stack depth", "kernel stacks of 127 frames", false,
 	 "sysctl kernel.perf_event_max_stack=127", check_max_stack},
 	{"other processes", "names in other users' processes", false, as_root,
 	 check_other_processes},
@@ -381,7 +376,6 @@ static const struct check checks[] = {
 	 "raise LimitNOFILE= (ulimit -n) to 4096 or more", check_file_limit},
 	{"hardware clock", "sampling by CPU cycles", false,
 	 "none is needed: the CPU's timer serves instead", check_hardware_clock},
-	{"bpf_loop", "deep stacks at low cost (Linux 5.17)", false, newer_kernel, check_loop},
 	{"sleepable iterator", "stacks of waiting threads (Linux 5.18)", false, newer_kernel,
 	 check_sleepable_iterator},
 	{"copy from tasks", "stacks of waiting threads (Linux 5.18)", false, newer_kernel,

@@ -14,7 +14,6 @@
 #include "profiler/sampler.h"
 
 enum { DEFAULT_RATE_HZ = 99, DEFAULT_RING_BYTES = 8 << 20, QUEUE_SAMPLES = 1 << 20 };
-enum { DEFAULT_UMEM_BYTES = 32 << 20 };
 
 struct profiler {
 	struct profiler_options options;
@@ -121,7 +120,6 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.ring_bytes = options->ring_bytes,
 		.pids = options->pids,
 		.pid_count = options->pid_count,
-		.umem_bytes = DEFAULT_UMEM_BYTES,
 	};
 	int rc = sampler_open(&profiler->sampler, &sampling, err);
 	if (rc)

@@ -17,7 +17,7 @@
 #include "profiler/procfs.h"
 #include "sampler.skel.h"
 
-enum { MAX_RING_BYTES = 1 << 30 };
+enum { MAX_RING_BYTES = 1 << 30, DEFAULT_UMEM_BYTES = 32 << 20 };
 
 struct cpu_link {
 	uint32_t cpu;
@@ -55,6 +55,21 @@ static uint32_t ring_size(uint32_t wanted_bytes)
 	return size_bytes;
 }
 
+/* Before v6.0 the value of an array had a ceiling, KMALLOC_MAX_SIZE; what is there still serves, it
+ * is only filled anew more often. https://git.kernel.org/torvalds/c/63b8ce77b15e
+ * Delete when 6.0 is the oldest kernel we support. */
+static uint32_t umem_size(uint32_t wanted_bytes)
+{
+	enum { OLD_MAX_VALUE_BYTES = 4 << 20 };
+	uint32_t size_bytes = ring_size(wanted_bytes);
+	if (size_bytes <= OLD_MAX_VALUE_BYTES)
+		return size_bytes;
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	AUTO_FD fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "umem", sizeof(uint32_t),
+				    OLD_MAX_VALUE_BYTES + 1, 1, &opts);
+	return fd == -E2BIG ? OLD_MAX_VALUE_BYTES : size_bytes;
+}
+
 static int load_failed(int code, struct err *err)
 {
 	if (code == -EPERM || code == -EACCES)
@@ -80,12 +95,17 @@ static int configure(struct sampler *sampler, const struct sampler_options *opti
 	skel->rodata->cfg_period_ns = NS_PER_S / options->rate_hz;
 	skel->rodata->cfg_follow = options->pid_count > 0;
 	skel->rodata->cfg_ring_bytes = sampler->ring_bytes;
-	sampler->umem_words = ring_size(options->umem_bytes) / sizeof(uint32_t);
+	sampler->umem_words =
+		umem_size(options->umem_bytes ? options->umem_bytes : DEFAULT_UMEM_BYTES) /
+		sizeof(uint32_t);
 	skel->rodata->cfg_umem_mask = sampler->umem_words - 1;
 	int rc = bpf_map__set_value_size(skel->maps.umem, sampler->umem_words * sizeof(uint32_t));
 	if (rc)
 		return err_set(err, rc, "size of unwind memory: %m");
 	bpf_program__set_autoload(skel->progs.on_fork, options->pid_count > 0);
+	/* Its memory is allocated in advance. */
+	if (!options->pid_count)
+		(void)bpf_map__set_max_entries(skel->maps.followed, 1);
 	return bpf_map__set_max_entries(skel->maps.samples, sampler->ring_bytes);
 }
 

@@ -20,7 +20,7 @@ struct sampler_options {
 	uint32_t ring_bytes; /* rounded up to a power of two of pages */
 	const pid_t *pids;   /* only these and their descendants; NULL: everything */
 	size_t pid_count;
-	uint32_t umem_bytes; /* for unwind memory; rounded up to a power of two */
+	uint32_t umem_bytes; /* for unwind memory, a power of two of pages; 0: 32 MiB */
 };
 
 /* Load and attach, not yet ticking. -EPERM: the text says what privilege is missing;

@@ -14,7 +14,7 @@ NOBODY = 65534
 ALWAYS = {"kernel", "BTF", "stack depth", "open files"}
 NAMES = ["kernel", "BTF", "privileges", "process ids", "on-CPU sampling", "perf side-band",
          "build IDs", "stack depth", "other processes", "map_files", "kernel names", "cgroups",
-         "lockdown", "open files", "hardware clock", "bpf_loop", "sleepable iterator",
+         "lockdown", "open files", "hardware clock", "sleepable iterator",
          "copy from tasks", "task iterator", "task storage", "task work", "sched_switch",
          "uprobes", "debuginfod"]
 
