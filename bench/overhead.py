@@ -36,10 +36,10 @@ def max_resident_bytes(pid):
     return 0
 
 
-def folder_bytes(path):
-    """What lies on disk."""
-    return sum(os.lstat(os.path.join(folder, name)).st_blocks * 512
-               for folder, _, names in os.walk(path) for name in names)
+def samples_bytes(path):
+    """What lies on disk of a data directory; its cache/ holds what is read from executables."""
+    return sum(os.lstat(os.path.join(path, name)).st_blocks * 512
+               for name in os.listdir(path) if name != "cache")
 
 
 def bpf_map_bytes(pid):
@@ -89,6 +89,8 @@ def measure_perf(folder, load, options):
     script = subprocess.run(["perf", "script", "-i", data, "-F", "time", "-G"], check=False,
                             capture_output=True, text=True)
     samples = sum(1 for line in script.stdout.splitlines() if line.strip())
+    if not samples:
+        raise SystemExit(f"perf recorded nothing that perf script reads: {script.stderr.strip()}")
     stats = subprocess.run(["perf", "report", "-i", data, "--stats"], check=False,
                            capture_output=True, text=True).stdout
     lost = sum(int(line.split()[-1]) for line in stats.splitlines() if "LOST events:" in line)
@@ -113,7 +115,7 @@ def measure_hearth(folder, load, options):
     done = harness.run("query", "top", "--data", data, "--from", "now-1h", "--json")
     if done.returncode:
         raise AssertionError(done.stderr)
-    size = folder_bytes(data)
+    size = samples_bytes(data)
     shutil.rmtree(data)
     return {"speed": speed, "cpu": cpu, "memory": memory, "maps": maps, "bytes": size,
             "samples": json.loads(done.stdout)["samples"], "lost": lost}
