@@ -32,6 +32,7 @@ struct unwinder {
 	struct map files;     /* struct file_rows by mapped_file */
 	_Atomic uint64_t files_epoch;
 	_Atomic uint64_t ends[STACK_ENDS]; /* of stacks that were finished here */
+	struct walked_stack scratch;
 };
 
 static void file_rows_free(struct file_rows *rows)
@@ -251,8 +252,8 @@ static void walk_tail(struct unwinder *unwinder, struct raw_tail *tail, struct w
 	}
 }
 
-void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
-		     struct walked_stack *walked)
+static void walk(struct unwinder *unwinder, const struct raw_stack *stack,
+		 struct walked_stack *walked)
 {
 	walked->frame_count = 0;
 	walked->end = stack->walk_end;
@@ -264,6 +265,18 @@ void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
 	if (walked->end == WALK_NO_MAPPING && walked->frame_count > 1 &&
 	    !walked->frames[walked->frame_count - 1].file)
 		walked->frame_count--;
+}
+
+void unwinder_prepare(struct unwinder *unwinder, const struct raw_stack *stack)
+{
+	if (stack->tail)
+		walk(unwinder, stack, &unwinder->scratch);
+}
+
+void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
+		     struct walked_stack *walked)
+{
+	walk(unwinder, stack, walked);
 	if (stack->tail && (size_t)walked->end < STACK_ENDS)
 		atomic_fetch_add(&unwinder->ends[walked->end], 1);
 }

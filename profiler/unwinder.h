@@ -31,6 +31,9 @@ struct walked_stack {
 	enum walk_end end;
 };
 
+/* Read the rows that unwinder_finish() will need and lay them before the kernel side. */
+void unwinder_prepare(struct unwinder *unwinder, const struct raw_stack *stack);
+
 /* The user part of the stack, with its tail walked when it has one. */
 void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
 		     struct walked_stack *walked);

@@ -199,7 +199,7 @@ static void list_files(struct listing *listing, int dir_fd)
 		    ARRAY_RESERVE(listing->files, listing->cap, listing->count, MAX_FILES))
 			continue;
 		struct cached_file *file = &listing->files[listing->count++];
-		snprintf(file->name, sizeof(file->name), "%s", entry->d_name);
+		memcpy(file->name, entry->d_name, strlen(entry->d_name) + 1);
 		file->size_bytes = (uint64_t)st.st_size;
 		file->stored_unix_s = st.st_mtime;
 		listing->size_bytes += file->size_bytes;
