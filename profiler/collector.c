@@ -281,17 +281,22 @@ static void drain_sideband(struct collector *collector, uint64_t now_mono_ns)
 	pthread_mutex_unlock(&collector->lock);
 }
 
-/* The process that an event changed is pushed when the round is over. */
+/* The process that an event changed, or ended, is pushed or forgotten when the round is over. */
 static void note_changed(struct collector *collector, const struct sideband_event *event)
 {
+	bool is_end = event->kind == SIDEBAND_EXIT && event->tid == event->pid;
 	size_t count = collector->changed_count;
-	if (event->kind != SIDEBAND_MMAP || count == MAX_CHANGED ||
+	if ((event->kind != SIDEBAND_MMAP && !is_end) ||
 	    (count && collector->changed[count - 1] == event->pid))
 		return;
 	const struct process *process = processes_find(collector->processes, event->pid);
 	/* A process that nobody sampled yet may live for 20 ms only: its image is pushed, too. */
-	if (process && (process->umem_epoch || process->is_new_image))
+	if (!process || (!process->umem_epoch && !process->is_new_image))
+		return;
+	if (count < MAX_CHANGED)
 		collector->changed[collector->changed_count++] = event->pid;
+	else if (is_end)
+		collector->options.forget(collector->options.ctx, event->pid);
 }
 
 static void apply_until(struct collector *collector, uint64_t time_mono_ns)
@@ -493,10 +498,12 @@ static void take_records(struct collector *collector)
 static void push_changed(struct collector *collector, uint64_t now_mono_ns)
 {
 	for (size_t i = 0; i < collector->changed_count; i++) {
-		struct process *process =
-			processes_find(collector->processes, collector->changed[i]);
-		if (process)
+		uint32_t pid = collector->changed[i];
+		struct process *process = processes_find(collector->processes, pid);
+		if (process && !process->exited_mono_ns)
 			push_process(collector, process, now_mono_ns);
+		else
+			collector->options.forget(collector->options.ctx, pid);
 	}
 	collector->changed_count = 0;
 }

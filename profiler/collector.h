@@ -27,6 +27,8 @@ struct collector_options {
 	 * has learnt something that makes another push worth while. */
 	int (*push)(void *ctx, const struct process *process, const struct process_map *map);
 	uint64_t (*push_epoch)(void *ctx);
+	/* Takes them away again: the process has ended, and its pid may be another's soon. */
+	void (*forget)(void *ctx, uint32_t pid);
 	void (*tick)(void *ctx, uint64_t now_mono_ns); /* once a round */
 	/* Takes a closed batch over. False: no room; the batch is still the collector's. */
 	bool (*emit)(void *ctx, struct batch *batch);

@@ -69,6 +69,12 @@ static uint64_t push_epoch(void *ctx)
 	return unwinder_files_epoch(profiler->unwinder);
 }
 
+static void forget(void *ctx, uint32_t pid)
+{
+	const struct profiler *profiler = ctx;
+	umem_remove_process(profiler->umem, pid);
+}
+
 static void tick(void *ctx, uint64_t now_mono_ns)
 {
 	struct profiler *profiler = ctx;
@@ -137,6 +143,7 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.rate_hz = options->rate_hz,
 		.push = push,
 		.push_epoch = push_epoch,
+		.forget = forget,
 		.tick = tick,
 		.emit = enqueue,
 		.warn = warn,
