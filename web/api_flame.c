@@ -32,11 +32,15 @@ static int read_choices(struct flame_choices *choices, const struct request *req
 	return request_number(request, "limit", MAX_NODES, &choices->limit_nodes, err);
 }
 
-static int query_stacks(const struct web_context *context, const struct question *question,
-			struct profile **out, struct err *err)
+/* What is asked, and the samples that it is asked about. */
+static int ask_stacks(const struct web_context *context, const struct request *request,
+		      struct question *question, struct profile **profile, struct err *err)
 {
+	int rc = question_init(question, request, PROFILE_CPU, err);
+	if (rc)
+		return rc;
 	struct store_query query = question_store(question);
-	return store_query_stacks(context->store, &query, out, err);
+	return store_query_stacks(context->store, &query, profile, err);
 }
 
 int api_flame(const struct web_context *context, const struct request *request,
@@ -47,11 +51,8 @@ int api_flame(const struct web_context *context, const struct request *request,
 	if (rc)
 		return rc;
 	AUTO_QUESTION question = {0};
-	rc = question_init(&question, request, PROFILE_CPU, err);
-	if (rc)
-		return rc;
 	AUTO(profile) profile = NULL;
-	rc = query_stacks(context, &question, &profile, err);
+	rc = ask_stacks(context, request, &question, &profile, err);
 	if (rc)
 		return rc;
 	struct calltree_options options = {
@@ -82,11 +83,8 @@ int api_top(const struct web_context *context, const struct request *request,
 	if (rc)
 		return rc;
 	AUTO_QUESTION question = {0};
-	rc = question_init(&question, request, PROFILE_CPU, err);
-	if (rc)
-		return rc;
 	AUTO(profile) profile = NULL;
-	rc = query_stacks(context, &question, &profile, err);
+	rc = ask_stacks(context, request, &question, &profile, err);
 	if (rc)
 		return rc;
 	AUTO(top_table) table = NULL;
