@@ -1,64 +1,6 @@
 #include "base/reader.h"
 
-#include <string.h>
-
-struct reader reader_of(const void *data, size_t len_bytes)
-{
-	const uint8_t *pos = data;
-	return (struct reader){.pos = pos, .end = pos ? pos + len_bytes : pos};
-}
-
-size_t reader_left_bytes(const struct reader *r)
-{
-	return r->bad ? 0 : (size_t)(r->end - r->pos);
-}
-
-const void *reader_bytes(struct reader *r, size_t len_bytes)
-{
-	if (r->bad || len_bytes > (size_t)(r->end - r->pos)) {
-		r->bad = true;
-		return NULL;
-	}
-	const void *bytes = r->pos;
-	r->pos += len_bytes;
-	return bytes;
-}
-
-void reader_skip(struct reader *r, size_t len_bytes)
-{
-	(void)reader_bytes(r, len_bytes);
-}
-
-static uint64_t read_le(struct reader *r, size_t len_bytes)
-{
-	const uint8_t *bytes = reader_bytes(r, len_bytes);
-	uint64_t value = 0;
-	for (size_t i = 0; bytes && i < len_bytes; i++)
-		value |= (uint64_t)bytes[i] << (8 * i);
-	return value;
-}
-
-uint8_t reader_u8(struct reader *r)
-{
-	return (uint8_t)read_le(r, 1);
-}
-
-uint16_t reader_u16(struct reader *r)
-{
-	return (uint16_t)read_le(r, 2);
-}
-
-uint32_t reader_u32(struct reader *r)
-{
-	return (uint32_t)read_le(r, 4);
-}
-
-uint64_t reader_u64(struct reader *r)
-{
-	return read_le(r, 8);
-}
-
-uint64_t reader_varint(struct reader *r)
+uint64_t reader_varint_long(struct reader *r)
 {
 	uint64_t value = 0;
 	for (unsigned int shift = 0; shift < 64; shift += 7) {

@@ -5,9 +5,11 @@
  * whole header and asks `if (r.bad)` once. Little-endian. Borrows the bytes. One thread.
  */
 #pragma once
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct reader {
 	const uint8_t *pos;
@@ -15,21 +17,81 @@ struct reader {
 	bool bad; /* a read went past the end, or a number did not fit */
 };
 
-struct reader reader_of(const void *data, size_t len_bytes);
-size_t reader_left_bytes(const struct reader *r);
+static inline struct reader reader_of(const void *data, size_t len_bytes)
+{
+	const uint8_t *pos = (const uint8_t *)data;
+	return (struct reader){.pos = pos, .end = pos ? pos + len_bytes : pos};
+}
 
-uint8_t reader_u8(struct reader *r);
-uint16_t reader_u16(struct reader *r);
-uint32_t reader_u32(struct reader *r);
-uint64_t reader_u64(struct reader *r);
-uint64_t reader_varint(struct reader *r); /* ULEB128; more than 64 bits is bad */
-int64_t reader_zigzag(struct reader *r);  /* protobuf sint64 */
-int64_t reader_sleb(struct reader *r);    /* SLEB128, DWARF 5 section 7.6 */
+static inline size_t reader_left_bytes(const struct reader *r)
+{
+	return r->bad ? 0 : (size_t)(r->end - r->pos);
+}
 
 /* len_bytes of the input, borrowed; NULL (and bad) when there are fewer. */
-const void *reader_bytes(struct reader *r, size_t len_bytes);
+static inline const void *reader_bytes(struct reader *r, size_t len_bytes)
+{
+	if (r->bad || len_bytes > (size_t)(r->end - r->pos)) {
+		r->bad = true;
+		return NULL;
+	}
+	const void *bytes = r->pos;
+	r->pos += len_bytes;
+	return bytes;
+}
+
+static inline void reader_skip(struct reader *r, size_t len_bytes)
+{
+	(void)reader_bytes(r, len_bytes);
+}
+
+static inline uint8_t reader_u8(struct reader *r)
+{
+	const uint8_t *bytes = (const uint8_t *)reader_bytes(r, 1);
+	return bytes ? *bytes : 0;
+}
+
+static inline uint16_t reader_u16(struct reader *r)
+{
+	uint16_t value = 0;
+	const void *bytes = reader_bytes(r, sizeof(value));
+	if (bytes)
+		memcpy(&value, bytes, sizeof(value));
+	return le16toh(value);
+}
+
+static inline uint32_t reader_u32(struct reader *r)
+{
+	uint32_t value = 0;
+	const void *bytes = reader_bytes(r, sizeof(value));
+	if (bytes)
+		memcpy(&value, bytes, sizeof(value));
+	return le32toh(value);
+}
+
+static inline uint64_t reader_u64(struct reader *r)
+{
+	uint64_t value = 0;
+	const void *bytes = reader_bytes(r, sizeof(value));
+	if (bytes)
+		memcpy(&value, bytes, sizeof(value));
+	return le64toh(value);
+}
+
+uint64_t reader_varint_long(struct reader *r); /* of reader_varint() */
+
+/* ULEB128; more than 64 bits is bad. */
+static inline uint64_t reader_varint(struct reader *r)
+{
+	if (!r->bad && r->pos < r->end && *r->pos < 0x80)
+		return *r->pos++;
+	return reader_varint_long(r);
+}
+
+int64_t reader_zigzag(struct reader *r); /* protobuf sint64 */
+int64_t reader_sleb(struct reader *r);   /* SLEB128, DWARF 5 section 7.6 */
+
 /* A NUL-terminated string inside the input, borrowed; NULL (and bad) without its NUL. */
 const char *reader_cstr(struct reader *r);
-void reader_skip(struct reader *r, size_t len_bytes);
 /* The next len_bytes as a reader of their own, skipped here. Bad when there are fewer. */
 struct reader reader_sub(struct reader *r, size_t len_bytes);
