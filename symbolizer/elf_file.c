@@ -12,6 +12,7 @@ enum {
 	MAX_PROGRAM_HEADERS = 4096,
 	MAX_SECTIONS = 1 << 16,
 	MAX_NOTE_BYTES = 64 << 10,
+	MAX_SECTION_NAMES_BYTES = 1 << 20,
 	MAX_MEMORY_BYTES = 64 << 20,
 };
 
@@ -21,6 +22,7 @@ struct elf_file {
 	uint64_t size_bytes;
 	uint16_t type; /* ET_* */
 	uint16_t machine;
+	bool takes_relocatable;
 	uint64_t program_headers_off, section_headers_off;
 	uint32_t program_header_count, section_count;
 	uint32_t section_names_index;
@@ -134,7 +136,8 @@ static int check_kind(const struct elf_file *file, struct err *err)
 		return err_set(err, -EOPNOTSUPP,
 			       "an ELF file for machine %u; only x86-64 and aarch64 are read",
 			       file->machine);
-	if (file->type != ET_EXEC && file->type != ET_DYN)
+	if (file->type != ET_EXEC && file->type != ET_DYN &&
+	    !(file->type == ET_REL && file->takes_relocatable))
 		return err_set(err, -EOPNOTSUPP,
 			       "ELF type %u; only executables and shared objects are read",
 			       file->type);
@@ -310,13 +313,37 @@ int elf_file_sections(const struct elf_file *file, struct elf_sections *sections
 		uint32_t info;
 		items[i] = decode_section(&r, &info);
 	}
-	*sections = (struct elf_sections){items, count, file->section_names_index};
+	*sections = (struct elf_sections){
+		.items = items, .count = count, .names_index = file->section_names_index};
 	return 0;
+}
+
+int elf_sections_read_names(struct elf_sections *sections, const struct elf_file *file)
+{
+	if (sections->names || sections->names_index >= sections->count)
+		return 0;
+	const struct elf_section *section = &sections->items[sections->names_index];
+	int rc = elf_file_load(file, section, MAX_SECTION_NAMES_BYTES, &sections->names, NULL);
+	if (!rc)
+		sections->names_bytes = section->size_bytes;
+	return rc == -ENOMEM ? rc : 0;
+}
+
+const struct elf_section *elf_sections_find(const struct elf_sections *sections, const char *name)
+{
+	for (size_t i = 0; i < sections->count; i++) {
+		const struct elf_section *section = &sections->items[i];
+		if (section->name_off < sections->names_bytes && section->type != SHT_NOBITS &&
+		    !strcmp(sections->names + section->name_off, name))
+			return section;
+	}
+	return NULL;
 }
 
 void elf_sections_fini(struct elf_sections *sections)
 {
 	free(sections->items);
+	free(sections->names);
 	*sections = (struct elf_sections){0};
 }
 
@@ -343,7 +370,7 @@ static int read_headers(struct elf_file *file, struct err *err)
 	return rc;
 }
 
-int elf_file_open(struct elf_file **out, int fd, struct err *err)
+static int open_file(struct elf_file **out, int fd, bool takes_relocatable, struct err *err)
 {
 	AUTO_FD owned_fd = fd;
 	struct stat st;
@@ -356,11 +383,22 @@ int elf_file_open(struct elf_file **out, int fd, struct err *err)
 		return err_set(err, -ENOMEM, "ELF headers: %m");
 	file->fd = TAKE_FD(owned_fd);
 	file->size_bytes = (uint64_t)st.st_size;
+	file->takes_relocatable = takes_relocatable;
 	int rc = read_headers(file, err);
 	if (rc)
 		return rc;
 	*out = TAKE(file);
 	return 0;
+}
+
+int elf_file_open(struct elf_file **out, int fd, struct err *err)
+{
+	return open_file(out, fd, false, err);
+}
+
+int elf_file_open_debug(struct elf_file **out, int fd, struct err *err)
+{
+	return open_file(out, fd, true, err);
 }
 
 int elf_file_from_memory(struct elf_file **out, const void *data, size_t len_bytes, struct err *err)

@@ -42,6 +42,8 @@ struct elf_sections {
 	struct elf_section *items;
 	size_t count;
 	uint32_t names_index; /* not checked */
+	char *names;          /* of elf_sections_read_names() */
+	size_t names_bytes;
 };
 
 enum { ELF_BUILD_ID_MAX_BYTES = 20 };
@@ -50,6 +52,9 @@ enum { ELF_BUILD_ID_MAX_BYTES = 20 };
  * not ELF; -ENODATA: it ends within its headers; -EOPNOTSUPP: another machine, class or byte
  * order, or not an executable or shared object; -ENOSPC: too many program headers. */
 int elf_file_open(struct elf_file **out, int fd, struct err *err);
+/* The same, and relocatable files too: no process maps one, but dwz writes its shared debug
+ * information into them, and compilers split DWARF (.dwo). */
+int elf_file_open_debug(struct elf_file **out, int fd, struct err *err);
 /* From memory, which is copied. Errors as above; -ENOSPC also for more than 64 MiB. */
 int elf_file_from_memory(struct elf_file **out, const void *data, size_t len_bytes,
 			 struct err *err);
@@ -65,6 +70,10 @@ size_t elf_file_build_id(const struct elf_file *file, uint8_t id[static ELF_BUIL
 /* Read the section headers; none is fine. -ENODATA, -ENOSPC, or pread(2)'s errors. */
 int elf_file_sections(const struct elf_file *file, struct elf_sections *sections, struct err *err);
 void elf_sections_fini(struct elf_sections *sections);
+/* Read their names, for elf_sections_find(). Names that cannot be read are none. -ENOMEM. */
+int elf_sections_read_names(struct elf_sections *sections, const struct elf_file *file);
+/* The first section of that name with bytes in the file, or NULL. */
+const struct elf_section *elf_sections_find(const struct elf_sections *sections, const char *name);
 
 /* Read exactly len_bytes. -ENODATA past the end, or pread(2)'s errors. */
 int elf_file_read(const struct elf_file *file, uint64_t off, void *data, size_t len_bytes);

@@ -1,7 +1,6 @@
 #include "symbolizer/unwind_tables.h"
 
 #include <errno.h>
-#include <string.h>
 #include <zlib.h>
 
 #include "base/array.h"
@@ -9,7 +8,6 @@
 enum {
 	MAX_TABLE_BYTES = 256 << 20,
 	MAX_HEADER_BYTES = 64 << 20,
-	MAX_NAMES_BYTES = 1 << 20,
 	MAX_PROGRAM_HEADERS = 4096,
 	EH_FRAME_HDR_VERSION = 1,
 };
@@ -27,20 +25,6 @@ static struct eh_section take(struct unwind_tables *tables, size_t owned, char *
 	tables->owned[owned] = data;
 	return (struct eh_section){
 		.data = (const uint8_t *)data, .len_bytes = len_bytes, .vaddr = vaddr};
-}
-
-/* NULL: the file has no such section with bytes in it. */
-static const struct elf_section *find_section(const struct elf_sections *sections,
-					      const char *names, size_t names_bytes,
-					      const char *name)
-{
-	for (size_t i = 0; i < sections->count; i++) {
-		const struct elf_section *section = &sections->items[i];
-		if (section->name_off < names_bytes && section->type != SHT_NOBITS &&
-		    !strcmp(names + section->name_off, name))
-			return section;
-	}
-	return NULL;
 }
 
 /* SHF_COMPRESSED: https://refspecs.linuxfoundation.org, gABI chapter 4 "Section Compression". */
@@ -231,33 +215,17 @@ static int find_eh_frame(struct unwind_tables *tables, const struct elf_file *fi
 	return rc && !tables->eh_frame.data ? rc : by_header;
 }
 
-static int read_names(const struct elf_file *file, const struct elf_sections *sections,
-		      char **names, size_t *names_bytes)
-{
-	if (sections->names_index >= sections->count)
-		return 0;
-	const struct elf_section *section = &sections->items[sections->names_index];
-	int rc = elf_file_load(file, section, MAX_NAMES_BYTES, names, NULL);
-	if (!rc)
-		*names_bytes = section->size_bytes;
-	return rc == -ENOMEM ? rc : 0;
-}
-
 int unwind_tables_read(struct unwind_tables *tables, const struct elf_file *file, struct err *err)
 {
 	*tables = (struct unwind_tables){0};
 	AUTO_FINI(elf_sections_fini) struct elf_sections sections = {0};
-	AUTO_MEM char *names = NULL;
-	size_t names_bytes = 0;
 	int rc = elf_file_sections(file, &sections, NULL);
 	if (!rc)
-		rc = read_names(file, &sections, &names, &names_bytes);
+		rc = elf_sections_read_names(&sections, file);
 	if (rc == -ENOMEM)
 		return err_set(err, rc, "section headers: %m");
-	const struct elf_section *eh_frame =
-		find_section(&sections, names, names_bytes, ".eh_frame");
-	const struct elf_section *debug_frame =
-		find_section(&sections, names, names_bytes, ".debug_frame");
+	const struct elf_section *eh_frame = elf_sections_find(&sections, ".eh_frame");
+	const struct elf_section *debug_frame = elf_sections_find(&sections, ".debug_frame");
 	rc = find_eh_frame(tables, file, eh_frame);
 	if (!rc && debug_frame && load_debug_frame(tables, file, debug_frame) == -ENOMEM)
 		rc = -ENOMEM;
