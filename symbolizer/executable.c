@@ -8,6 +8,7 @@
 
 #include "symbolizer/demangle.h"
 #include "symbolizer/elf_file.h"
+#include "symbolizer/function_bounds.h"
 #include "symbolizer/symtab.h"
 
 enum { MAX_NAME_BYTES = 64 << 10 };
@@ -19,14 +20,22 @@ struct names {
 	char unnamed_reason[128];   /* "": none */
 };
 
+/* What is read when a symbol table has no answer; never changes after. */
+struct unnamed {
+	struct function_bounds *bounds; /* NULL: could not be read */
+	_Atomic(char *) *marks;         /* by position, owned; NULL: not yet */
+};
+
 struct executable {
 	atomic_uint refs;
 	struct elf_file *file;
 	char *display_name;
 	char build_id[BUILD_ID_HEX_BYTES];
-	pthread_mutex_t lock; /* guards the filling of names_memory */
+	pthread_mutex_t lock; /* guards the filling of names_memory and unnamed_memory */
 	struct names names_memory;
 	_Atomic(struct names *) names; /* NULL: not read yet; else names_memory */
+	struct unnamed unnamed_memory;
+	_Atomic(struct unnamed *) unnamed; /* likewise */
 };
 
 _Static_assert((int)BUILD_ID_MAX_BYTES == (int)ELF_BUILD_ID_MAX_BYTES, "one limit");
@@ -42,6 +51,14 @@ static void names_fini(struct names *names)
 	symtab_free(names->symtab);
 }
 
+static void unnamed_fini(struct unnamed *unnamed)
+{
+	for (uint32_t i = 0; unnamed->marks && i < function_bounds_count(unnamed->bounds); i++)
+		free(atomic_load(&unnamed->marks[i]));
+	free(unnamed->marks);
+	function_bounds_free(unnamed->bounds);
+}
+
 struct executable *executable_ref(struct executable *exe)
 {
 	atomic_fetch_add(&exe->refs, 1);
@@ -53,6 +70,7 @@ void executable_unref(struct executable *exe)
 	if (!exe || atomic_fetch_sub(&exe->refs, 1) > 1)
 		return;
 	names_fini(&exe->names_memory);
+	unnamed_fini(&exe->unnamed_memory);
 	elf_file_free(exe->file);
 	pthread_mutex_destroy(&exe->lock);
 	free(exe->display_name);
@@ -224,9 +242,66 @@ static const char *readable_name(struct names *names, uint32_t position, const c
 	return text;
 }
 
-bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *symbol)
+static const struct unnamed *unnamed_of(struct executable *exe)
 {
-	struct names *names = names_of(exe);
+	struct unnamed *unnamed = atomic_load_explicit(&exe->unnamed, memory_order_acquire);
+	if (unnamed)
+		return unnamed;
+	pthread_mutex_lock(&exe->lock);
+	unnamed = atomic_load_explicit(&exe->unnamed, memory_order_relaxed);
+	if (!unnamed) {
+		unnamed = &exe->unnamed_memory;
+		if (!function_bounds_read(&unnamed->bounds, exe->file, NULL))
+			unnamed->marks = calloc((size_t)function_bounds_count(unnamed->bounds) + 1,
+						sizeof(*unnamed->marks));
+		atomic_store_explicit(&exe->unnamed, unnamed, memory_order_release);
+	}
+	pthread_mutex_unlock(&exe->lock);
+	return unnamed;
+}
+
+/* As readable_name() does. NULL: no memory for it. */
+static const char *mark_text(const struct executable *exe, const struct unnamed *unnamed,
+			     uint32_t position, uint64_t start_vaddr, bool is_stripped)
+{
+	char *known = atomic_load_explicit(&unnamed->marks[position], memory_order_acquire);
+	if (known)
+		return known;
+	char text[FUNCTION_MARK_BYTES];
+	function_mark(text, exe->display_name, start_vaddr, is_stripped);
+	AUTO_MEM char *owned = strdup(text);
+	if (!owned)
+		return NULL;
+	if (!atomic_compare_exchange_strong(&unnamed->marks[position], &known, owned))
+		return known;
+	return TAKE(owned);
+}
+
+static bool lookup_mark(struct executable *exe, const struct names *names, uint64_t vaddr,
+			struct symbol *symbol)
+{
+	const struct unnamed *unnamed = unnamed_of(exe);
+	uint32_t position = unnamed->marks ? function_bounds_find(unnamed->bounds, vaddr)
+					   : FUNCTION_BOUNDS_NONE;
+	if (position == FUNCTION_BOUNDS_NONE)
+		return false;
+	struct gsym_range range = function_bounds_range(unnamed->bounds, position);
+	bool is_stripped = names->symtab && symtab_is_stripped(names->symtab);
+	const char *text = mark_text(exe, unnamed, position, range.start_vaddr, is_stripped);
+	if (!text)
+		return false;
+	*symbol = (struct symbol){
+		.name = text,
+		.system_name = text,
+		.vaddr = range.start_vaddr,
+		.size_bytes = range.end_vaddr - range.start_vaddr,
+		.is_mark = true,
+	};
+	return true;
+}
+
+static bool lookup_symbol(struct names *names, uint64_t vaddr, struct symbol *symbol)
+{
 	uint32_t position = names->symtab ? symtab_find(names->symtab, vaddr) : SYMTAB_NONE;
 	if (position == SYMTAB_NONE)
 		return false;
@@ -239,6 +314,25 @@ bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *sy
 		.vaddr = entry.vaddr,
 		.size_bytes = entry.size_bytes,
 	};
+	return true;
+}
+
+bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *symbol)
+{
+	struct names *names = names_of(exe);
+	struct symbol named = {0}, mark = {0};
+	bool is_named = lookup_symbol(names, vaddr, &named);
+	if (is_named && named.size_bytes) {
+		*symbol = named;
+		return true;
+	}
+	/* Assembly without a size would swallow the static functions that follow it, but for
+	 * their unwind entries. */
+	bool is_marked =
+		lookup_mark(exe, names, vaddr, &mark) && (!is_named || mark.vaddr > named.vaddr);
+	if (!is_named && !is_marked)
+		return false;
+	*symbol = is_marked ? mark : named;
 	return true;
 }
 

@@ -56,9 +56,11 @@ struct symbol {
 	const char *system_name; /* as in the symbol table; same life */
 	uint64_t vaddr;
 	uint64_t size_bytes; /* 0 when unknown */
+	bool is_mark;        /* it has no name: both are what function_mark() calls it */
 };
 
-/* The function that covers vaddr. False: none is known. Reads the symbol table the first
+/* The function that covers vaddr: by the symbol table, else by the bounds of unwind entries, at
+ * which a symbol without a size ends too. False: none is known. Reads these tables the first
  * time (ms to hundreds of ms for large files): not for a thread that must not wait. */
 bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *symbol);
 /* Why names may be missing, as a short phrase ("stripped", "unreadable symbol table: ..."),

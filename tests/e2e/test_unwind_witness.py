@@ -29,7 +29,7 @@ STILL = (
 
 
 def bases_of(pid):
-    """[(start, end, base address, file name)] of the executable mappings of a process."""
+    """[(start, end, base address, path)] of the executable mappings of a process."""
     bases, mappings = {}, []
     with open(f"/proc/{pid}/maps", encoding="utf-8") as lines:
         for line in lines:
@@ -40,7 +40,7 @@ def bases_of(pid):
             start, end = (int(part, 16) for part in fields[0].split("-"))
             base = bases.setdefault(path, start - int(fields[2], 16))
             if "x" in fields[1]:
-                mappings.append((start, end, base, os.path.basename(path)))
+                mappings.append((start, end, base, path))
     return mappings
 
 
@@ -70,16 +70,20 @@ class Gdb:
             thread[-1] = (name, thread[-1][1])
 
     def is_same(self, frame, seen):
-        """A frame of ours, and one of gdb's: by name, or, where we have none, by address."""
+        """A frame of ours, and one of gdb's: by name, or, where we have none, by where
+        its function begins."""
         name, address = seen
         unnamed = unwinding.UNNAMED.match(frame)
         if not unnamed:
             name = re.sub(r"^__GI_|_impl$|@.*", "", unwinding.plain(name))
             return frame.lstrip("_") == name.lstrip("_")
-        for start, end, base, file in self.mappings:
-            if address and start <= address < end and file == unnamed.group(1):
-                # Ours is where the call is, gdb's is where it returns to.
-                return address - base - 1 == int(unnamed.group(2), 16)
+        for start, end, base, path in self.mappings:
+            if (address and start <= address < end and
+                    os.path.basename(path) == unnamed.group(1)):
+                # Ours is the function with the call, gdb's is where that returns to.
+                vaddr = address - base - 1
+                start_vaddr = unwinding.function_start(path, vaddr)
+                return int(unnamed.group(2), 16) in (start_vaddr, vaddr)
         return False
 
     def has(self, user):

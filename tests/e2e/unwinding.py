@@ -1,8 +1,10 @@
 """What the tests of user stacks share: programs to build, recordings of the whole machine, and
 how a stack is judged to be whole by what readelf says of the files it passes through."""
 
+import bisect
 import collections
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -20,7 +22,7 @@ KERNEL = "_[k]"
 # Where threads begin, when the file has symbols; without them it is looked up in the file.
 STARTS = re.compile(r"_start$|_*clone3?$|runtime\.(rt0_go|goexit|mstart|mcall|systemstack|"
                     r"asmcgocall|sigtramp)\b|_rt0_amd64_linux$")
-UNNAMED = re.compile(r"\[(.+)\+0x([0-9a-f]+)\]$")
+UNNAMED = re.compile(r"\[(?:stripped )?(.+)\+0x([0-9a-f]+)\]$")
 ENTRY_BYTES = 0x30  # of _start
 
 
@@ -34,19 +36,36 @@ def entry_point(path):
     return int(found.group(1), 16)
 
 
+@functools.cache
+def function_starts(path):
+    """Where the functions of a file begin, by its unwind information, in order."""
+    text = output_of("readelf", "--debug-dump=frames", path)
+    starts = re.findall(r" FDE .*pc=([0-9a-f]+)\.\.", text)
+    return sorted(int(start, 16) for start in starts)
+
+
+def function_start(path, vaddr):
+    """Where the function of a file that holds vaddr begins."""
+    starts = function_starts(path)
+    after = bisect.bisect_right(starts, vaddr)
+    return starts[after - 1] if after else None
+
+
 def outermost_ranges(path):
-    """[(first, last)] vaddrs where a file's unwind information says that nobody called."""
+    """[(first, last)] vaddrs where a file's unwind information says that nobody called, and where
+    the functions that hold them begin."""
     ranges = []
-    last = ra_column = None
+    first = last = ra_column = None
     for line in output_of("readelf", "--debug-dump=frames-interp", path).splitlines():
         fields = line.split()
         found = re.search(r" FDE .*pc=([0-9a-f]+)\.\.([0-9a-f]+)", line)
         if found:
-            last, ra_column = int(found.group(2), 16) - 1, None
+            first, last = int(found.group(1), 16), int(found.group(2), 16) - 1
+            ra_column = None
         elif fields[:2] == ["LOC", "CFA"]:
             ra_column = fields.index("ra")
         elif last and ra_column and re.match(r"[0-9a-f]{16} ", line) and fields[ra_column] == "u":
-            ranges.append((int(fields[0], 16), last))
+            ranges += [(int(fields[0], 16), last), (first, first)]
     return ranges
 
 
