@@ -69,6 +69,12 @@ static bool read_stats(void *ctx, struct sampler_stats *stats)
 	return true;
 }
 
+static void read_quality(void *ctx, struct stack_quality *quality)
+{
+	const struct serving *serving = ctx;
+	profiler_stack_quality(serving->profiler, quality);
+}
+
 static void log_notice(void *ctx, const char *text)
 {
 	(void)ctx;
@@ -107,6 +113,7 @@ static int start(struct serving *serving, struct server **server, const struct s
 		.version = HEARTH_VERSION,
 		.store = serving->store,
 		.sampler_stats = read_stats,
+		.stack_quality = read_quality,
 		.ctx = serving,
 		.insecure = config->insecure,
 	};

@@ -50,7 +50,7 @@ const char *stack_end_name(unsigned int end);
 struct sampler_stats {
 	struct ledger kernel;
 	struct ledger user;
-	uint64_t stack_ends[STACK_ENDS]; /* distinct and repeated stacks alike, one a sample */
+	uint64_t stack_ends[STACK_ENDS]; /* of the samples named; stack_quality.h */
 	uint64_t tails;                  /* samples whose stack was finished in user space */
 	uint64_t unwind_memory_bytes;    /* of the kernel's walker, in use */
 	uint64_t samples_with_cut_stack; /* kernel or user part hit the depth limit */

@@ -17,14 +17,22 @@ enum { MAX_CACHED = 1 << 22, HOST_BYTES = 256, SERVICE_BYTES = 256 };
  * would cost more than it tells. */
 static const int64_t KALLSYMS_REFRESH_NS = 60 * NS_PER_S;
 
+static const char no_stack[] = "[no user stack]";
+
+/* How the walk of a stack ended, and in which mapping: that of the outermost frame. */
+struct stack_end {
+	const char *library; /* borrowed from the stack's files */
+	enum walk_end end;
+	uint32_t thread; /* of the samples; a stack is of one process */
+	uint64_t samples;
+};
+
 struct namer {
-	struct unwinder *unwinder;
+	struct namer_options options;
 	struct walked_stack walked; /* the one that is being named */
 	struct kallsyms *kallsyms;  /* NULL: not readable */
 	int64_t kallsyms_mono_ns;   /* when it was read, or tried */
 	char host[HOST_BYTES];
-	void (*warn)(void *ctx, const char *text);
-	void *ctx;
 	bool has_warned;
 };
 
@@ -52,9 +60,9 @@ static void read_kallsyms(struct namer *namer)
 	struct kallsyms *syms = NULL;
 	int rc = fd < 0 ? err_set(&err, -errno, "open /proc/kallsyms: %m")
 			: kallsyms_read(&syms, fd, &err);
-	if (rc && namer->warn && !namer->has_warned) {
+	if (rc && namer->options.warn && !namer->has_warned) {
 		namer->has_warned = true;
-		namer->warn(namer->ctx, err.text);
+		namer->options.warn(namer->options.ctx, err.text);
 	}
 	if (rc)
 		return;
@@ -62,15 +70,12 @@ static void read_kallsyms(struct namer *namer)
 	namer->kallsyms = syms;
 }
 
-int namer_new(struct namer **out, struct unwinder *unwinder,
-	      void (*warn)(void *ctx, const char *text), void *ctx, struct err *err)
+int namer_new(struct namer **out, const struct namer_options *options, struct err *err)
 {
 	struct namer *namer = calloc(1, sizeof(*namer));
 	if (!namer)
 		return err_set(err, -ENOMEM, "namer: %m");
-	namer->unwinder = unwinder;
-	namer->warn = warn;
-	namer->ctx = ctx;
+	namer->options = *options;
 	if (gethostname(namer->host, sizeof(namer->host) - 1))
 		snprintf(namer->host, sizeof(namer->host), "localhost");
 	read_kallsyms(namer);
@@ -226,13 +231,29 @@ static int push_cut(struct naming *naming, enum walk_end end, uint32_t *stack)
 	return push_mark(naming, mark, stack);
 }
 
-static int name_stack(struct naming *naming, const struct raw_stack *raw, uint32_t *stack)
+static struct stack_end end_of(const struct walked_stack *walked)
+{
+	struct stack_end end = {.end = walked->end, .library = "[no mapping]"};
+	const struct mapped_file *outermost = NULL;
+	if (walked->frame_count > 0)
+		outermost = walked->frames[walked->frame_count - 1].file;
+	if (walked->end == WALK_NONE)
+		end.library = no_stack;
+	else if (walked->end != WALK_NO_MAPPING && outermost)
+		end.library = outermost->name;
+	return end;
+}
+
+static int name_stack(struct naming *naming, const struct raw_stack *raw, uint32_t *stack,
+		      struct stack_end *end)
 {
 	struct walked_stack *walked = &naming->namer->walked;
 	int rc = 0;
 	*stack = 0;
+	*end = (struct stack_end){.end = WALK_NONE, .library = no_stack};
 	if (!(raw->flags & STACK_KTHREAD)) {
-		unwinder_finish(naming->namer->unwinder, raw, walked);
+		unwinder_finish(naming->namer->options.unwinder, raw, walked);
+		*end = end_of(walked);
 		rc = push_cut(naming, walked->end, stack);
 		if (!rc)
 			rc = push_frames(naming, walked->frames, walked->frame_count, false, stack);
@@ -301,22 +322,51 @@ static int add_samples(struct naming *naming, const uint32_t *threads, const uin
 	return rc;
 }
 
+static void count_ends(const struct naming *naming, struct stack_end *ends)
+{
+	const struct batch *batch = naming->batch;
+	for (size_t i = 0; i < batch->sample_count; i++) {
+		struct stack_end *end = &ends[batch->samples[i].stack];
+		end->thread = batch->samples[i].thread;
+		end->samples++;
+	}
+	for (size_t i = 0; i < batch->stack_count; i++) {
+		if (!ends[i].samples)
+			continue;
+		const struct raw_thread *thread = &batch->threads[ends[i].thread];
+		quality_add(naming->namer->options.quality,
+			    &(struct quality_samples){
+				    .pid = thread->pid,
+				    .comm = thread->process_comm,
+				    .library = ends[i].library,
+				    .end = ends[i].end,
+				    .count = ends[i].samples,
+				    .now_mono_ns = batch->end_mono_ns,
+			    });
+	}
+}
+
 static int name_all(struct naming *naming)
 {
 	const struct batch *batch = naming->batch;
 	AUTO_MEM uint32_t *threads = calloc(batch->thread_count + 1, sizeof(*threads));
 	AUTO_MEM uint32_t *stacks = calloc(batch->stack_count + 1, sizeof(*stacks));
-	if (!threads || !stacks)
+	AUTO_MEM struct stack_end *ends = calloc(batch->stack_count + 1, sizeof(*ends));
+	if (!threads || !stacks || !ends)
 		return -ENOMEM;
 	/* Before any names: the kernel side waits for rows, nobody waits for symbol tables. */
 	for (size_t i = 0; i < batch->stack_count; i++)
-		unwinder_prepare(naming->namer->unwinder, batch->stacks[i]);
+		unwinder_prepare(naming->namer->options.unwinder, batch->stacks[i]);
 	int rc = 0;
 	for (size_t i = 0; i < batch->thread_count && !rc; i++)
 		rc = name_thread(naming, &batch->threads[i], &threads[i]);
 	for (size_t i = 0; i < batch->stack_count && !rc; i++)
-		rc = name_stack(naming, batch->stacks[i], &stacks[i]);
-	return rc ? rc : add_samples(naming, threads, stacks);
+		rc = name_stack(naming, batch->stacks[i], &stacks[i], &ends[i]);
+	if (!rc)
+		rc = add_samples(naming, threads, stacks);
+	if (!rc)
+		count_ends(naming, ends);
+	return rc;
 }
 
 int namer_name(struct namer *namer, const struct batch *batch, struct profile **out,

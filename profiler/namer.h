@@ -7,14 +7,21 @@
 #include "base/err.h"
 #include "profile/profile.h"
 #include "profiler/batch.h"
+#include "profiler/quality.h"
 #include "profiler/unwinder.h"
 
 struct namer; /* opaque */
 
-/* unwinder is borrowed. Kernel names that cannot be read are a warning, not a failure: warn(ctx, text) is called
- * (it may be NULL) and kernel frames stay without names. */
-int namer_new(struct namer **out, struct unwinder *unwinder,
-	      void (*warn)(void *ctx, const char *text), void *ctx, struct err *err);
+struct namer_options {
+	struct unwinder *unwinder; /* borrowed */
+	struct quality *quality;   /* is told how user stacks ended; borrowed */
+	void (*warn)(void *ctx, const char *text);
+	void *ctx;
+};
+
+/* Kernel names that cannot be read are a warning, not a failure: warn(ctx, text) is called (it may
+ * be NULL) and kernel frames stay without names. */
+int namer_new(struct namer **out, const struct namer_options *options, struct err *err);
 void namer_free(struct namer *namer); /* NULL is fine */
 AUTO_DEFINE(namer)
 

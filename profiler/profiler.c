@@ -21,6 +21,7 @@ struct profiler {
 	struct collector *collector;
 	struct umem *umem;
 	struct unwinder *unwinder;
+	struct quality *quality;
 	const struct process *pushed; /* collector's thread: whose block umem is setting */
 	struct namer *namer;
 	struct batch_queue *queue;
@@ -151,7 +152,15 @@ static int open_parts(struct profiler *profiler, struct err *err)
 	};
 	rc = collector_open(&profiler->collector, &collecting, err);
 	if (!rc)
-		rc = namer_new(&profiler->namer, profiler->unwinder, warn, profiler, err);
+		rc = quality_new(&profiler->quality, err);
+	struct namer_options naming = {
+		.unwinder = profiler->unwinder,
+		.quality = profiler->quality,
+		.warn = warn,
+		.ctx = profiler,
+	};
+	if (!rc)
+		rc = namer_new(&profiler->namer, &naming, err);
 	if (!rc)
 		rc = batch_queue_new(&profiler->queue, QUEUE_SAMPLES);
 	return rc;
@@ -219,6 +228,7 @@ void profiler_free(struct profiler *profiler)
 	profiler_stop(profiler);
 	batch_queue_free(profiler->queue);
 	namer_free(profiler->namer);
+	quality_free(profiler->quality);
 	collector_free(profiler->collector);
 	unwinder_free(profiler->unwinder);
 	umem_free(profiler->umem);
@@ -242,19 +252,10 @@ static uint64_t resident_bytes(void)
 	return fields == 2 ? resident_pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* wants_tail() of bpf/sampler.bpf.c */
-static bool is_finished_later(int end)
-{
-	return end == WALK_NO_MAPPING || end == WALK_NO_ROWS || end == WALK_UNSUPPORTED;
-}
-
-/* Walks that the kernel side could not finish are counted by how user space finished them. */
 static void count_stacks(struct profiler *profiler, const uint64_t counts[static STAT_COUNT],
 			 struct sampler_stats *stats)
 {
-	for (int end = 0; end < STACK_ENDS; end++)
-		stats->stack_ends[end] = is_finished_later(end) ? 0 : counts[STAT_WALK_FIRST + end];
-	unwinder_count_ends(profiler->unwinder, stats->stack_ends);
+	quality_totals(profiler->quality, stats->stack_ends);
 	stats->tails = counts[STAT_TAILS];
 	struct umem_stats umem;
 	umem_stats(profiler->umem, &umem);
@@ -288,4 +289,9 @@ void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)
 	struct cpu_list online;
 	if (!cpu_list_online(&online, NULL))
 		stats->cpus_online = cpu_list_count(&online);
+}
+
+void profiler_stack_quality(struct profiler *profiler, struct stack_quality *out)
+{
+	quality_read(profiler->quality, out);
 }

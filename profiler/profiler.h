@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "profile/ledger.h"
 #include "profile/profile.h"
+#include "profile/stack_quality.h"
 
 struct profiler; /* opaque */
 
@@ -43,3 +44,5 @@ AUTO_DEFINE(profiler)
 
 /* Any thread, any time between open and free. */
 void profiler_stats(struct profiler *profiler, struct sampler_stats *stats);
+/* How the user stacks of all samples that were named ended. Likewise. */
+void profiler_stack_quality(struct profiler *profiler, struct stack_quality *out);

@@ -76,6 +76,18 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 	return true;
 }
 
+static void fake_quality(void *ctx, struct stack_quality *quality)
+{
+	(void)ctx;
+	quality->ends[1] = 9;
+	quality->ends[5] = 1;
+	quality->processes.row_count = 1;
+	quality->processes.rows[0] = (struct stack_quality_row){"c\"c1", 42, {[1] = 8}};
+	quality->processes.other = (struct stack_quality_row){.ends = {[1] = 1, [5] = 1}};
+	quality->libraries.row_count = 1;
+	quality->libraries.rows[0] = (struct stack_quality_row){"[jit]", 0, {[1] = 9, [5] = 1}};
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -96,6 +108,7 @@ static int setup(void **state)
 		.version = "1.2.3",
 		.assets = {f->assets, 2},
 		.sampler_stats = fake_stats,
+		.stack_quality = fake_quality,
 	};
 	response_init(&f->response);
 	*state = f;
@@ -231,6 +244,15 @@ static const struct value_row value_rows[] = {
 	{"/api/v1/status", "ledger.kernel.taken", "110"},
 	{"/api/v1/status", "ledger.kernel.dropped.ring_full", "10"},
 	{"/api/v1/status", "ledger.user.dropped.ring_full", "0"},
+	{"/api/v1/status", "stack_ends.complete", "9"},
+	{"/api/v1/status", "stack_ends.too deep", "0"},
+	{"/api/v1/status", "stack_quality.processes.rows.0",
+	 "{\"pid\":42,\"comm\":\"c\\\"c1\",\"ends\":{\"complete\":8}}"},
+	{"/api/v1/status", "stack_quality.processes.other",
+	 "{\"complete\":1,\"no unwind info\":1}"},
+	{"/api/v1/status", "stack_quality.libraries",
+	 "{\"rows\":[{\"library\":\"[jit]\",\"ends\":{\"complete\":9,\"no unwind info\":1}}],"
+	 "\"other\":{}}"},
 	{"/api/v1/status", "cost.cpu_user_us", "1999"},
 	{"/api/v1/status", "store.samples", "100"},
 	{"/api/v1/status", "notices", "[]"},

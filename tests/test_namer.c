@@ -27,6 +27,7 @@ struct fixture {
 	char build_id[64];
 	struct mapped_file *file, *unreadable, *anonymous;
 	struct unwinder *unwinder;
+	struct quality *quality;
 	struct namer *namer;
 	char warned[256];
 };
@@ -63,7 +64,9 @@ static int setup(void **state)
 	fixture->unreadable = make_file(MAPPED_UNREADABLE, "/opt/gone/libgone.so");
 	fixture->anonymous = make_file(MAPPED_ANONYMOUS, "[jit]");
 	assert_int_equal(unwinder_new(&fixture->unwinder, NULL, NULL, NULL), 0);
-	assert_int_equal(namer_new(&fixture->namer, fixture->unwinder, warn, fixture, NULL), 0);
+	assert_int_equal(quality_new(&fixture->quality, NULL), 0);
+	struct namer_options options = {fixture->unwinder, fixture->quality, warn, fixture};
+	assert_int_equal(namer_new(&fixture->namer, &options, NULL), 0);
 	*state = fixture;
 	return 0;
 }
@@ -73,6 +76,7 @@ static int teardown(void **state)
 	struct fixture *fixture = *state;
 	namer_free(fixture->namer);
 	unwinder_free(fixture->unwinder);
+	quality_free(fixture->quality);
 	assert_int_equal(fixture->file->refs, 1);
 	mapped_file_unref(fixture->file);
 	mapped_file_unref(fixture->unreadable);
@@ -238,6 +242,62 @@ static void marks_stand_where_frames_are_missing(void **state)
 	}
 }
 
+/* In samples, by process and by the mapping of the outermost frame. */
+static void ends_of_stacks_are_counted(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct raw_frame frames[] = {{fixture->file, 1}, {fixture->unreadable, 2}};
+	const struct raw_frame lost[] = {{fixture->file, 1}, {NULL, 3}};
+	struct raw_stack *stacks[] = {
+		stack_of(frames, 0, 2, 0),           stack_of(frames, 0, 2, STACK_USER_CUT),
+		stack_of(frames, 0, 1, 0),           stack_of(lost, 0, 2, 0),
+		stack_of(NULL, 0, 0, STACK_KTHREAD), stack_of(frames, 0, 1, 0), /* of no sample */
+	};
+	stacks[3]->walk_end = WALK_NO_MAPPING;
+	AUTO(batch) batch = NULL;
+	assert_int_equal(batch_new(&batch, 1000), 0);
+	struct raw_thread kthread = {
+		.pid = 2, .comm = "kthreadd", .process_comm = "kthreadd", .cgroup = (char[]){""}};
+	uint32_t thread, other_thread, stack;
+	assert_int_equal(batch_add_thread(batch, &some_thread, &thread), 0);
+	assert_int_equal(batch_add_thread(batch, &kthread, &other_thread), 0);
+	for (uint32_t i = 0; i < ARRAY_LEN(stacks); i++) {
+		assert_int_equal(batch_add_stack(batch, stacks[i], &stack), 0);
+		struct raw_sample sample = {.thread = i == 4 ? other_thread : thread,
+					    .stack = stack};
+		for (uint32_t n = 0; i < 5 && n <= i; n++)
+			assert_int_equal(batch_add_sample(batch, &sample), 0);
+		raw_stack_unref(stacks[i]);
+	}
+	AUTO(profile) profile = name(fixture, batch);
+	assert_int_equal(profile->sample_count, 15);
+
+	AUTO_MEM struct stack_quality *quality = calloc(1, sizeof(*quality));
+	quality_read(fixture->quality, quality);
+	assert_int_equal(stack_quality_samples(quality->ends), 15);
+	assert_int_equal(quality->processes.row_count, 2);
+	static const struct stack_quality_row shop = {
+		.ends = {[WALK_COMPLETE] = 1 + 3, [WALK_CUT] = 2, [WALK_NO_MAPPING] = 4}};
+	assert_string_equal(quality->processes.rows[0].name, "shop");
+	assert_int_equal(quality->processes.rows[0].pid, 10);
+	assert_memory_equal(quality->processes.rows[0].ends, shop.ends, sizeof(shop.ends));
+	assert_string_equal(quality->processes.rows[1].name, "kthreadd");
+	static const struct stack_quality_row libraries[] = {
+		{.name = "[no user stack]", .ends = {[WALK_NONE] = 5}},
+		{.name = "[no mapping]", .ends = {[WALK_NO_MAPPING] = 4}},
+		{.name = "/opt/gone/libgone.so", .ends = {[WALK_COMPLETE] = 1, [WALK_CUT] = 2}},
+	};
+	assert_int_equal(quality->libraries.row_count, 4);
+	for (size_t i = 0; i < ARRAY_LEN(libraries); i++) {
+		const struct stack_quality_row *row = NULL;
+		for (size_t k = 0; k < quality->libraries.row_count; k++)
+			if (!strcmp(quality->libraries.rows[k].name, libraries[i].name))
+				row = &quality->libraries.rows[k];
+		assert_non_null(row);
+		assert_memory_equal(row->ends, libraries[i].ends, sizeof(row->ends));
+	}
+}
+
 static void names_are_those_of_nm(void **state)
 {
 	struct fixture *fixture = *state;
@@ -342,6 +402,7 @@ int main(void)
 		WITH_NAMER(nothing_is_a_profile_too),
 		WITH_NAMER(what_has_no_name_says_why),
 		WITH_NAMER(marks_stand_where_frames_are_missing),
+		WITH_NAMER(ends_of_stacks_are_counted),
 		WITH_NAMER(names_are_those_of_nm),
 		WITH_NAMER(kernel_frames),
 		WITH_NAMER(labels),

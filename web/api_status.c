@@ -1,7 +1,11 @@
+#include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/auto.h"
 #include "base/clock.h"
 #include "profile/api_json.h"
+#include "profile/stack_quality.h"
 #include "web/handlers.h"
 
 enum { HOST_BYTES = 256 };
@@ -23,6 +27,55 @@ static void write_ledgers(struct json *json, const struct sampler_stats *stats)
 	json_close_object(json);
 }
 
+/* All ends, or those that there were. */
+static void write_ends(struct json *json, const uint64_t ends[static STACK_ENDS], bool all)
+{
+	json_open_object(json);
+	for (unsigned int end = 0; end < STACK_ENDS; end++)
+		if (all || ends[end])
+			json_key_u64(json, stack_end_name(end), ends[end]);
+	json_close_object(json);
+}
+
+static void write_quality_row(struct json *json, const struct stack_quality_row *row,
+			      const char *name_key)
+{
+	json_open_object(json);
+	if (row->pid)
+		json_key_u64(json, "pid", row->pid);
+	json_key_str(json, name_key, row->name);
+	json_key(json, "ends");
+	write_ends(json, row->ends, false);
+	json_close_object(json);
+}
+
+static void write_quality_table(struct json *json, const char *key,
+				const struct stack_quality_table *table, const char *name_key)
+{
+	json_key(json, key);
+	json_open_object(json);
+	json_key(json, "rows");
+	json_open_array(json);
+	for (size_t i = 0; i < table->row_count; i++)
+		write_quality_row(json, &table->rows[i], name_key);
+	json_close_array(json);
+	json_key(json, "other");
+	write_ends(json, table->other.ends, false);
+	json_close_object(json);
+}
+
+/* Totals and tables of one moment, so that they add up. */
+static void write_quality(struct json *json, const struct stack_quality *quality)
+{
+	json_key(json, "stack_ends");
+	write_ends(json, quality->ends, true);
+	json_key(json, "stack_quality");
+	json_open_object(json);
+	write_quality_table(json, "processes", &quality->processes, "comm");
+	write_quality_table(json, "libraries", &quality->libraries, "library");
+	json_close_object(json);
+}
+
 static void write_sampler(struct json *json, const struct sampler_stats *stats)
 {
 	json_key_u64(json, "rate_hz", stats->rate_hz);
@@ -41,11 +94,6 @@ static void write_sampler(struct json *json, const struct sampler_stats *stats)
 	json_key_u64(json, "cached", stats->stacks_cached);
 	json_key_u64(json, "finished_in_user_space", stats->tails);
 	json_key_u64(json, "unwind_memory_bytes", stats->unwind_memory_bytes);
-	json_close_object(json);
-	json_key(json, "stack_ends");
-	json_open_object(json);
-	for (unsigned int end = 0; end < STACK_ENDS; end++)
-		json_key_u64(json, stack_end_name(end), stats->stack_ends[end]);
 	json_close_object(json);
 	json_key_u64(json, "late_ticks", stats->late_ticks);
 	json_key_u64(json, "processes", stats->processes);
@@ -87,8 +135,13 @@ int api_status(const struct web_context *context, const struct request *request,
 	int rc = store_stats(context->store, &store, err);
 	if (rc)
 		return rc;
+	AUTO_MEM struct stack_quality *quality = calloc(1, sizeof(*quality));
+	if (!quality)
+		return err_set(err, -ENOMEM, "status: %m");
 	struct sampler_stats sampler;
 	bool is_sampling = web_sampler_stats(context, &sampler);
+	if (is_sampling && context->stack_quality)
+		context->stack_quality(context->sampler_ctx, quality);
 	char host[HOST_BYTES] = "";
 	gethostname(host, sizeof(host) - 1);
 
@@ -100,6 +153,7 @@ int api_status(const struct web_context *context, const struct request *request,
 	json_key_i64(&json, "now_us", request->now_unix_ns / NS_PER_US);
 	json_key_bool(&json, "sampling", is_sampling);
 	write_sampler(&json, &sampler);
+	write_quality(&json, quality);
 	write_store(&json, &store);
 	json_key(&json, "notices");
 	json_open_array(&json);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "profile/ledger.h"
+#include "profile/stack_quality.h"
 #include "storage/store.h"
 #include "web/assets.h"
 #include "web/request.h"
@@ -24,6 +25,7 @@ struct web_context {
 	struct asset_table assets;
 	/* False: no numbers. NULL: nothing samples. */
 	bool (*sampler_stats)(void *ctx, struct sampler_stats *stats);
+	void (*stack_quality)(void *ctx, struct stack_quality *quality); /* likewise */
 	void *sampler_ctx;
 	bool loopback;  /* answer only to names of this machine (router.h) */
 	sem_t *queries; /* how many more queries of stored samples may run; NULL: any number */

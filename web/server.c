@@ -251,6 +251,7 @@ int server_open(struct server **out, const struct server_options *options, struc
 		.start_unix_ns = clock_unix_ns(),
 		.assets = embedded_assets,
 		.sampler_stats = options->sampler_stats,
+		.stack_quality = options->stack_quality,
 		.sampler_ctx = options->ctx,
 		.queries = &server->queries,
 	};

@@ -11,6 +11,7 @@
 #include "base/auto.h"
 #include "base/err.h"
 #include "profile/ledger.h"
+#include "profile/stack_quality.h"
 #include "storage/store.h"
 
 struct server; /* opaque */
@@ -21,6 +22,7 @@ struct server_options {
 	struct store *store; /* borrowed; outlives the server */
 	/* The sampler's own numbers; NULL when nothing samples. Called from server threads. */
 	bool (*sampler_stats)(void *ctx, struct sampler_stats *stats);
+	void (*stack_quality)(void *ctx, struct stack_quality *quality); /* likewise */
 	void *ctx;
 	bool insecure; /* listen beyond loopback without TLS */
 };
