@@ -55,6 +55,7 @@ struct symtab_entry symtab_entry(const struct symtab *tab, uint32_t position)
 	return (struct symtab_entry){
 		.vaddr = sym->vaddr,
 		.size_bytes = sym->rank & IS_SIZED ? sym->size_bytes : 0,
+		.covered_bytes = sym->size_bytes,
 		.name = tab->strings + sym->name_off,
 	};
 }

@@ -34,8 +34,9 @@ uint32_t symtab_find(const struct symtab *tab, uint64_t vaddr);
 
 struct symtab_entry {
 	uint64_t vaddr;
-	uint64_t size_bytes; /* 0 when the file does not say */
-	const char *name;    /* mangled, without a version; borrowed from the table */
+	uint64_t size_bytes;    /* 0 when the file does not say */
+	uint32_t covered_bytes; /* size_bytes, or up to what is known to follow */
+	const char *name;       /* mangled, without a version; borrowed from the table */
 };
 
 uint32_t symtab_count(const struct symtab *tab);
