@@ -7,7 +7,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 
 /* Kernel: what bpf_get_stack() allows (kernel.perf_event_max_stack). User: our own limit. */
 #define ABI_MAX_KERNEL_FRAMES 127
@@ -69,12 +69,15 @@ struct rec_tail {
 	__u32 is_exact;      /* ip is being executed, not returned to */
 	__u32 is_fp_known;   /* 0: the frames below did not say where fp was saved */
 	__u32 has_registers; /* registers[] are the leaf's, by DWARF number */
-	__u32 slice_bytes;   /* of slice[] */
-	__u64 slice_at;      /* address of slice[0] */
+	__u32 is_rbx_known;  /* 0: as with fp */
+	__u64 rbx;
+	__u32 reserved;
+	__u32 slice_bytes; /* of slice[] */
+	__u64 slice_at;    /* address of slice[0] */
 	__u64 registers[ABI_REGISTERS];
 	__u8 slice[]; /* up to ABI_SLICE_BYTES */
 };
-_Static_assert(sizeof(struct rec_tail) == 176, "layout changed: bump ABI_VERSION");
+_Static_assert(sizeof(struct rec_tail) == 192, "layout changed: bump ABI_VERSION");
 
 /*
  * Unwind memory: one array of 32-bit words that user space fills and the walker reads. Blocks
@@ -153,12 +156,20 @@ enum umem_at {
 	UMEM_AT_UNSUPPORTED,
 };
 #define UMEM_SIGNAL_FRAME 1
+#define UMEM_RBX_SHIFT    1
+enum umem_rbx { /* the other bits of flags */
+		UMEM_RBX_SAME,
+		UMEM_RBX_AT_CFA_LAST = 61,
+		UMEM_RBX_AFTER_FP,
+		UMEM_RBX_LOST,
+		UMEM_RBX_AT_FP,
+};
 
 struct umem_rule {
 	__u8 cfa;   /* enum umem_cfa */
 	__u8 fp;    /* enum umem_at */
 	__u8 ra;    /* enum umem_at */
-	__u8 flags; /* UMEM_SIGNAL_FRAME */
+	__u8 flags; /* UMEM_SIGNAL_FRAME | enum umem_rbx << UMEM_RBX_SHIFT */
 	__s32 cfa_off;
 	__s32 fp_off;
 	__u16 ra_off; /* signed */

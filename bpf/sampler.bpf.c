@@ -186,6 +186,8 @@ static __always_inline void walk_user(struct scratch *scratch, __u32 pid)
 	walk->ip = scratch->regs.rip;
 	walk->sp = scratch->regs.rsp;
 	walk->fp = scratch->regs.rbp;
+	walk->rbx = scratch->regs.rbx;
+	walk->rbx_at = 0;
 	walk->is_exact = 1;
 	walk->is_fp_known = 1;
 	walk->hash = 0;
@@ -245,6 +247,11 @@ static __always_inline __u32 fill_tail(struct scratch *scratch, __u32 frames)
 	tail->is_exact = walk->is_exact;
 	tail->is_fp_known = walk->is_fp_known;
 	tail->has_registers = walk->frames == 1;
+	tail->rbx = walk->rbx;
+	tail->is_rbx_known = !walk->rbx_at || (walk->rbx_at != RBX_NOWHERE &&
+					       !bpf_probe_read_user(&tail->rbx, sizeof(tail->rbx),
+								    (void *)walk->rbx_at));
+	tail->reserved = 0;
 	const struct pt_regs *regs = &scratch->regs;
 	const __u64 registers[ABI_REGISTERS] = {
 		regs->rax, regs->rdx, regs->rcx, regs->rbx, regs->rsi, regs->rdi,

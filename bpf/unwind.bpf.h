@@ -42,6 +42,8 @@ struct {
 
 struct walk {
 	__u64 ip, sp, fp;
+	__u64 rbx;    /* of the leaf */
+	__u64 rbx_at; /* where the frames below saved this one's; 0: it is the leaf's */
 	__u64 hash;
 	__u64 map_start, map_end, map_bias; /* the mapping of the last frame */
 	__u32 map_file, map_flags;
@@ -56,6 +58,7 @@ struct walk {
 };
 
 #define NO_CHUNK          (~0ULL)
+#define RBX_NOWHERE       (~0ULL)
 #define MAX_MAPPING_STEPS 20 /* binary search over a million mappings */
 #define MAX_ROW_STEPS     9  /* and over a bucket's 256 rows */
 
@@ -203,6 +206,7 @@ static __always_inline long walk_frame_pointer(struct walk *walk)
 	walk->end = WALK_COMPLETE;
 	if (!ra)
 		return 1;
+	walk->rbx_at = RBX_NOWHERE; /* who knows */
 	walk->ip = ra;
 	walk->sp = at + 16;
 	walk->fp = fp;
@@ -229,6 +233,24 @@ static __always_inline struct rule load_rule(const __u32 *memory, __u32 at)
 	};
 }
 
+#define REG_RBX 3 /* psABI 1.0, table 3.36 */
+
+/* For frames that have their CFA by rbx and call others. Other registers than that are at hand
+ * in the leaf only, and user space has those. */
+static __always_inline long walk_cfa_by_register(struct walk *walk, const struct rule *rule,
+						 __u64 *cfa)
+{
+	__u64 rbx = walk->rbx;
+	walk->end = WALK_UNSUPPORTED;
+	if (rule->extra != REG_RBX || walk->rbx_at == RBX_NOWHERE)
+		return 1;
+	walk->end = WALK_FAULT;
+	if (walk->rbx_at && walk_read(walk, walk->rbx_at, &rbx))
+		return 1;
+	*cfa = rbx + rule->cfa_off;
+	return 0;
+}
+
 /* Sets *cfa, or says in walk->end why not and returns 1. */
 static __always_inline long walk_cfa(struct walk *walk, const struct rule *rule, __u64 *cfa)
 {
@@ -241,8 +263,10 @@ static __always_inline long walk_cfa(struct walk *walk, const struct rule *rule,
 	if (kind == UMEM_CFA_NONE)
 		return 1;
 	walk->end = WALK_UNSUPPORTED;
-	if (kind == UMEM_CFA_UNSUPPORTED || kind == UMEM_CFA_REG)
+	if (kind == UMEM_CFA_UNSUPPORTED)
 		return 1;
+	if (kind == UMEM_CFA_REG)
+		return walk_cfa_by_register(walk, rule, cfa);
 	if (kind == UMEM_CFA_FP || kind == UMEM_CFA_FP_DEREF) {
 		if (!walk->is_fp_known)
 			return 1;
@@ -271,6 +295,21 @@ static __always_inline __u64 saved_at(const struct walk *walk, __u32 kind, __s32
 	return kind == UMEM_AT_FP && walk->is_fp_known ? walk->fp + off : 0;
 }
 
+/* Only the place is noted: hardly any walk reads what is there. */
+static __always_inline void note_rbx(struct walk *walk, const struct rule *rule, __u64 cfa)
+{
+	__u64 number = rule->kinds >> (24 + UMEM_RBX_SHIFT);
+	if (number == UMEM_RBX_SAME)
+		return;
+	walk->rbx_at = RBX_NOWHERE;
+	if (number <= UMEM_RBX_AT_CFA_LAST)
+		walk->rbx_at = cfa - 8 * number;
+	else if (number >= UMEM_RBX_AT_FP && walk->is_fp_known)
+		walk->rbx_at = walk->fp - 8 * (number - UMEM_RBX_AT_FP);
+	else if (number == UMEM_RBX_AFTER_FP)
+		walk->rbx_at = walk->sp + rule->fp_off + 8;
+}
+
 /* symbolizer/unwind_step.h, step by step. */
 static __always_inline long walk_by_rule(struct walk *walk, const __u32 *memory, __u32 rule_at)
 {
@@ -297,6 +336,7 @@ static __always_inline long walk_by_rule(struct walk *walk, const __u32 *memory,
 	walk->end = WALK_COMPLETE;
 	if (!ra)
 		return 1;
+	note_rbx(walk, &rule, cfa);
 	if (fp_kind != UMEM_AT_SAME)
 		walk->is_fp_known = fp_at != 0;
 	walk->ip = ra;

@@ -168,6 +168,7 @@ static enum unwind_result step_frame_pointer(struct unwind_frame *frame, struct 
 		.cfa_off = 16,
 		.fp_off = -16,
 		.ra_off = -8,
+		.flags = UNWIND_RBX_LOST << UNWIND_RBX_SHIFT,
 	};
 	if (frame->fp_known && !frame->fp)
 		return UNWIND_STEP_END;
@@ -230,6 +231,8 @@ static void walk_tail(struct unwinder *unwinder, struct raw_tail *tail, struct w
 		.fp_known = tail->rec.is_fp_known,
 		.ip_exact = tail->rec.is_exact,
 		.registers = tail->rec.has_registers ? registers : NULL,
+		.rbx = tail->rec.rbx,
+		.rbx_at = tail->rec.is_rbx_known ? 0 : UNWIND_RBX_NOWHERE,
 	};
 	const struct process_map *map = tail->map;
 	for (;;) {

@@ -39,7 +39,7 @@ enum {
 	CFA_GNU_NEGATIVE_OFFSET_EXTENDED = 0x2f,
 };
 
-enum { REG_FP = 6, REG_SP = 7, REG_RA = 16 }; /* psABI 1.0, table 3.36 */
+enum { REG_BX = 3, REG_FP = 6, REG_SP = 7, REG_RA = 16 }; /* psABI 1.0, table 3.36 */
 enum { MAX_STATES = 64, MAX_EXPRESSION_BYTES = 1024 };
 
 struct run {
@@ -67,6 +67,8 @@ static void fail(struct run *run, enum unwind_unsupported why)
 static struct cfi_place *place_of(struct cfi_row *row, uint64_t reg)
 {
 	switch (reg) {
+	case REG_BX:
+		return &row->bx;
 	case REG_FP:
 		return &row->fp;
 	case REG_SP:
@@ -505,10 +507,15 @@ static uint32_t check_sp(const struct cfi_place *sp, const struct cfi_place *cfa
 	return is_cfa ? 0 : bit(UNWIND_BAD_SP_RULE);
 }
 
+static bool is_kept(const struct cfi_place *place, uint8_t reg)
+{
+	return place->how == CFI_UNSPECIFIED || place->how == CFI_SAME ||
+	       (is_reg(place, CFI_IS, reg) && place->off == 0);
+}
+
 static uint32_t set_fp(const struct cfi_place *fp, struct unwind_rule *rule)
 {
-	if (fp->how == CFI_UNSPECIFIED || fp->how == CFI_SAME ||
-	    (is_reg(fp, CFI_IS, REG_FP) && fp->off == 0)) {
+	if (is_kept(fp, REG_FP)) {
 		rule->fp = UNWIND_AT_SAME;
 		return 0;
 	}
@@ -521,6 +528,25 @@ static uint32_t set_fp(const struct cfi_place *fp, struct unwind_rule *rule)
 	rule->fp = UNWIND_AT_UNSUPPORTED;
 	rule->fp_off = 0;
 	return bit(fp->how == CFI_TOO_FAR ? UNWIND_BAD_OFFSET : UNWIND_BAD_FP_RULE);
+}
+
+/* enum unwind_rbx; one that is lost is no failure, as hardly any caller needs it. */
+static uint32_t rbx_number(const struct cfi_place *bx, const struct unwind_rule *rule)
+{
+	int64_t slots = -(int64_t)bx->off / 8;
+	if (is_kept(bx, REG_BX))
+		return UNWIND_RBX_SAME;
+	if (rule->fp == UNWIND_AT_SP && is_reg(bx, CFI_SAVED, REG_SP) &&
+	    bx->off == (int64_t)rule->fp_off + 8)
+		return UNWIND_RBX_AFTER_FP;
+	if (bx->how != CFI_SAVED || bx->off % 8)
+		return UNWIND_RBX_LOST;
+	if (bx->base == UNWIND_BASE_CFA && slots >= 1 && slots <= UNWIND_RBX_AT_CFA_LAST)
+		return (uint32_t)slots;
+	if (is_reg(bx, CFI_SAVED, REG_FP) && slots >= 0 &&
+	    slots <= UNWIND_RBX_AT_FP_LAST - UNWIND_RBX_AT_FP)
+		return UNWIND_RBX_AT_FP + (uint32_t)slots;
+	return UNWIND_RBX_LOST;
 }
 
 uint32_t cfi_rule(const struct cfi_row *row, bool is_signal_frame, struct unwind_rule *rule)
@@ -536,6 +562,8 @@ uint32_t cfi_rule(const struct cfi_row *row, bool is_signal_frame, struct unwind
 		*rule = (struct unwind_rule){.cfa = UNWIND_CFA_UNSUPPORTED};
 		return missing;
 	}
-	rule->flags = is_signal_frame ? UNWIND_SIGNAL_FRAME : 0;
-	return set_fp(&row->fp, rule);
+	missing = set_fp(&row->fp, rule);
+	rule->flags = (uint8_t)(rbx_number(&row->bx, rule) << UNWIND_RBX_SHIFT |
+				(is_signal_frame ? UNWIND_SIGNAL_FRAME : 0));
+	return missing;
 }

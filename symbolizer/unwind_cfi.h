@@ -1,8 +1,8 @@
 /*
  * unwind_cfi: runs call frame programs of x86-64, and says what they tell as rules.
  *
- * Only rsp, rbp, the return address and the CFA are followed; the other registers are not
- * needed to find callers. Time is linear in the program. DWARF 5 section 6.4.2.
+ * Only rsp, rbp, rbx, the return address and the CFA are followed; the other registers are
+ * not needed to find callers. Time is linear in the program. DWARF 5 section 6.4.2.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,7 +39,7 @@ struct cfi_row {
 	bool has_cfa;
 	uint64_t cfa_reg;
 	int64_t cfa_off;
-	struct cfi_place sp, fp, ra;
+	struct cfi_place sp, fp, bx, ra;
 };
 
 /* What a CIE says of its FDEs. */

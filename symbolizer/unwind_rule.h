@@ -36,12 +36,24 @@ enum unwind_at {
  * one after a call, and the stack may be another one. */
 #define UNWIND_SIGNAL_FRAME 1
 
+/* Where the caller's rbx is, in the other bits of flags: some frames that call others have their
+ * CFA by it (_dl_runtime_resolve of glibc, which binds symbols at their first call). */
+#define UNWIND_RBX_SHIFT 1
+enum unwind_rbx {
+	UNWIND_RBX_SAME,             /* still in the register */
+	UNWIND_RBX_AT_CFA_LAST = 61, /* from 1 to this: *(CFA - 8 * number) */
+	UNWIND_RBX_AFTER_FP,         /* *(rsp + fp_off + 8): signal frames */
+	UNWIND_RBX_LOST,             /* or saved in a place that has no number */
+	UNWIND_RBX_AT_FP, /* from this on: *(rbp - 8 * (number - this)): realigned stacks */
+	UNWIND_RBX_AT_FP_LAST = 127,
+};
+
 /* All zero is the rule of a hole. Register numbers are DWARF's. */
 struct unwind_rule {
 	uint8_t cfa;   /* enum unwind_cfa */
 	uint8_t fp;    /* enum unwind_at */
 	uint8_t ra;    /* enum unwind_at */
-	uint8_t flags; /* UNWIND_SIGNAL_FRAME */
+	uint8_t flags; /* UNWIND_SIGNAL_FRAME | enum unwind_rbx << UNWIND_RBX_SHIFT */
 	int32_t cfa_off;
 	int32_t fp_off;
 	int16_t ra_off;

@@ -19,7 +19,12 @@ struct unwind_frame {
 	/* All 16 registers by DWARF number, where they were taken (the leaf); NULL for callers,
 	 * and where they are not at hand. */
 	const uint64_t *registers;
+	uint64_t rbx;    /* of the leaf */
+	uint64_t rbx_at; /* where those below saved this frame's; 0: it is the leaf's */
 };
+
+/* rbx_at of an rbx that cannot be found. */
+#define UNWIND_RBX_NOWHERE UINT64_MAX
 
 enum unwind_result {
 	UNWIND_STEP_OK,
@@ -33,7 +38,7 @@ enum unwind_result {
 /* Reads 8 bytes of the thread's memory; false when they cannot be read. */
 typedef bool (*unwind_read_fn)(void *ctx, uint64_t ip, uint64_t *value);
 
-enum { UNWIND_REGISTERS = 16 };
+enum { UNWIND_REGISTERS = 16, UNWIND_REG_RBX = 3 };
 
 /* The ip to look the frame's rule and name up by. A return address is the instruction after the
  * call, which after a noreturn call is in another function. DWARF 5 section 6.4.4. */
@@ -54,6 +59,33 @@ static inline bool unwind_register(const struct unwind_frame *frame, int32_t num
 	return true;
 }
 
+static inline enum unwind_result unwind_rbx(const struct unwind_frame *frame, unwind_read_fn read,
+					    void *ctx, uint64_t *value)
+{
+	*value = frame->rbx;
+	if (!frame->rbx_at)
+		return UNWIND_STEP_OK;
+	if (frame->rbx_at == UNWIND_RBX_NOWHERE)
+		return UNWIND_STEP_UNSUPPORTED;
+	return read(ctx, frame->rbx_at, value) ? UNWIND_STEP_OK : UNWIND_STEP_FAULT;
+}
+
+/* Where the caller's rbx is. */
+static inline uint64_t unwind_rbx_at(const struct unwind_rule *rule,
+				     const struct unwind_frame *frame, uint64_t cfa)
+{
+	uint64_t number = rule->flags >> UNWIND_RBX_SHIFT;
+	if (number == UNWIND_RBX_SAME)
+		return frame->rbx_at;
+	if (number <= UNWIND_RBX_AT_CFA_LAST)
+		return cfa - 8 * number;
+	if (number >= UNWIND_RBX_AT_FP && frame->fp_known)
+		return frame->fp - 8 * (number - UNWIND_RBX_AT_FP);
+	if (number == UNWIND_RBX_AFTER_FP)
+		return frame->sp + (uint64_t)(int64_t)rule->fp_off + 8;
+	return UNWIND_RBX_NOWHERE;
+}
+
 static inline enum unwind_result unwind_cfa(const struct unwind_rule *rule,
 					    const struct unwind_frame *frame, unwind_read_fn read,
 					    void *ctx, uint64_t *cfa)
@@ -72,6 +104,11 @@ static inline enum unwind_result unwind_cfa(const struct unwind_rule *rule,
 		*cfa = frame->fp + off;
 		return frame->fp_known ? UNWIND_STEP_OK : UNWIND_STEP_UNSUPPORTED;
 	case UNWIND_CFA_REG:
+		if (rule->extra == UNWIND_REG_RBX) {
+			enum unwind_result result = unwind_rbx(frame, read, ctx, cfa);
+			*cfa += off;
+			return result;
+		}
 		if (!unwind_register(frame, rule->extra, cfa))
 			return UNWIND_STEP_UNSUPPORTED;
 		*cfa += off;
@@ -143,6 +180,7 @@ static inline enum unwind_result unwind_step(const struct unwind_rule *rule,
 		return result;
 	if (!ip)
 		return UNWIND_STEP_END; /* what starts a thread may push 0 for a caller */
+	uint64_t rbx_at = unwind_rbx_at(rule, frame, cfa);
 	if (rule->fp != UNWIND_AT_SAME) {
 		result = unwind_saved(rule->fp, rule->fp_off, frame, cfa, read, ctx, &fp);
 		if (result == UNWIND_STEP_FAULT)
@@ -154,5 +192,6 @@ static inline enum unwind_result unwind_step(const struct unwind_rule *rule,
 	frame->sp = cfa;
 	frame->ip_exact = rule->flags & UNWIND_SIGNAL_FRAME;
 	frame->registers = NULL;
+	frame->rbx_at = rbx_at;
 	return UNWIND_STEP_OK;
 }

@@ -21,6 +21,7 @@ enum { MAX_PLACES = 8 };
 #define FP(kind, offset)  .fp = UNWIND_AT_##kind, .fp_off = (offset)
 #define RA(kind, offset)  .ra = UNWIND_AT_##kind, .ra_off = (offset)
 #define USUAL             RA(CFA, -8)
+#define RBX(number)       .flags = (number) << UNWIND_RBX_SHIFT
 #define UNSUPPORTED       .cfa = UNWIND_CFA_UNSUPPORTED
 
 struct place {
@@ -168,9 +169,41 @@ static const struct construct constructs[] = {
 	 0,
 	 0},
 	{"others_ignored", /* registers that are not needed, and DW_CFA_GNU_args_size */
-	 ".cfi_offset rbx, -16; .cfi_escape 0x2e, 0x80, 1; .cfi_register r12, r13\n"
-	 ".cfi_escape 0x10, 3, 2, 0x76, 0x50; .cfi_undefined r15; .cfi_same_value r14\n nop",
+	 ".cfi_offset r12, -16; .cfi_escape 0x2e, 0x80, 1; .cfi_register r12, r13\n"
+	 ".cfi_escape 0x10, 13, 2, 0x76, 0x50; .cfi_undefined r15; .cfi_same_value r14\n nop",
 	 {{0, {CFA(SP, 8), USUAL}}},
+	 0,
+	 0},
+	{"rbx_in_frame",
+	 ".cfi_offset rbx, -8\n nop; .cfi_offset rbx, -488\n nop; .cfi_same_value rbx\n"
+	 "nop; .cfi_escape 0x10, 3, 2, 0x76, 0\n nop; .cfi_escape 0x10, 3, 3, 0x76, 0x88, 0x7c\n"
+	 "nop; .cfi_escape 0x16, 3, 2, 0x73, 0\n nop",
+	 {{0, {CFA(SP, 8), RBX(1), USUAL}},
+	  {1, {CFA(SP, 8), RBX(UNWIND_RBX_AT_CFA_LAST), USUAL}},
+	  {2, {CFA(SP, 8), USUAL}},
+	  {3, {CFA(SP, 8), RBX(UNWIND_RBX_AT_FP), USUAL}},
+	  {4, {CFA(SP, 8), RBX(UNWIND_RBX_AT_FP_LAST), USUAL}},
+	  {5, {CFA(SP, 8), USUAL}}},
+	 0,
+	 0},
+	{"rbx_without_number", /* far, above, odd, in a register, by another register, lost */
+	 ".cfi_offset rbx, -496\n nop; .cfi_escape 0x11, 3, 0\n"
+	 "nop; .cfi_escape 0x10, 3, 2, 0x76, 0x7c\n nop; .cfi_register rbx, r12\n"
+	 "nop; .cfi_escape 0x10, 3, 2, 0x77, 0x10\n nop; .cfi_escape 0x10, 3, 2, 0x76, 8\n"
+	 "nop; .cfi_undefined rbx\n nop",
+	 {{0, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}},
+	  {1, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}},
+	  {2, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}},
+	  {3, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}},
+	  {4, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}},
+	  {5, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}},
+	  {6, {CFA(SP, 8), RBX(UNWIND_RBX_LOST), USUAL}}},
+	 0,
+	 0},
+	{"rbx_in_signal_frame", /* behind rbp, as in struct sigcontext */
+	 ".cfi_escape 0x0f, 4, 0x77, 0xa0, 0x01, 0x06\n .cfi_escape 0x10, 6, 3, 0x77, 0xf8, 0\n"
+	 ".cfi_escape 0x10, 3, 3, 0x77, 0x80, 1\n nop",
+	 {{0, {CFA(SP_DEREF, 160), FP(SP, 120), RBX(UNWIND_RBX_AFTER_FP), USUAL}}},
 	 0,
 	 0},
 	{"offset_waits_for_register", /* after an expression, as in libgcc */

@@ -59,7 +59,7 @@ static uint32_t roll(uint64_t *seed, uint32_t sides)
 
 static struct step random_step(uint64_t *seed, size_t *depth)
 {
-	static const uint32_t followed[] = {6, 6, 6, 16, 3, 12, 15};
+	static const uint32_t followed[] = {6, 6, 6, 16, 3, 3, 12, 15};
 	static const uint32_t bases[] = {7, 7, 6, 6, 10, 13};
 	struct step step = {
 		.kind = roll(seed, 2) ? ADVANCE : roll(seed, STEP_KINDS),
@@ -236,7 +236,7 @@ struct naive {
 	struct step memory;
 	uint32_t reg;
 	int32_t off;
-	struct step fp, ra; /* NOTHING: never said */
+	struct step fp, bx, ra; /* NOTHING: never said */
 };
 
 static void naive_step(struct naive *now, const struct step *step)
@@ -244,6 +244,8 @@ static void naive_step(struct naive *now, const struct step *step)
 	struct step *place = NULL;
 	if (step->reg == 6)
 		place = &now->fp;
+	else if (step->reg == 3)
+		place = &now->bx;
 	else if (step->reg == 16)
 		place = &now->ra;
 	switch (step->kind) {
@@ -266,6 +268,8 @@ static void naive_step(struct naive *now, const struct step *step)
 	case INITIAL:
 		if (step->reg == 6)
 			now->fp = (struct step){.kind = NOTHING};
+		else if (step->reg == 3)
+			now->bx = (struct step){.kind = NOTHING};
 		else if (step->reg == 16)
 			now->ra = (struct step){.kind = SAVED, .off = -8};
 		break;
@@ -284,8 +288,11 @@ static void naive_step(struct naive *now, const struct step *step)
 
 static struct naive naive_row(const struct function *function, uint64_t vaddr)
 {
-	struct naive now = {
-		.reg = 7, .off = 8, .fp = {.kind = NOTHING}, .ra = {.kind = SAVED, .off = -8}};
+	struct naive now = {.reg = 7,
+			    .off = 8,
+			    .fp = {.kind = NOTHING},
+			    .bx = {.kind = NOTHING},
+			    .ra = {.kind = SAVED, .off = -8}};
 	struct naive remembered[MAX_STATES];
 	size_t depth = 0;
 	uint64_t at = function->start_vaddr;
@@ -329,6 +336,29 @@ static void naive_place(const struct step *place, uint8_t *at, int32_t *off)
 	}
 }
 
+/* Does that number of enum unwind_rbx, as it is documented, say the same as the step? */
+static bool says_rbx(uint32_t number, const struct step *bx, const struct unwind_rule *rule)
+{
+	if (number == UNWIND_RBX_SAME)
+		return bx->kind == SAME || bx->kind == NOTHING ||
+		       (bx->kind == IN_REG && bx->other == bx->reg);
+	if (number <= UNWIND_RBX_AT_CFA_LAST)
+		return bx->kind == SAVED && bx->off == -8 * (int32_t)number;
+	if (number == UNWIND_RBX_AFTER_FP)
+		return bx->kind == SAVED_BY && bx->other == 7 && rule->fp == UNWIND_AT_SP &&
+		       bx->off == rule->fp_off + 8;
+	return number >= UNWIND_RBX_AT_FP && bx->kind == SAVED_BY && bx->other == 6 &&
+	       bx->off == -8 * (int32_t)(number - UNWIND_RBX_AT_FP);
+}
+
+static uint8_t naive_rbx(const struct step *bx, const struct unwind_rule *rule)
+{
+	for (uint32_t number = 0; number <= UNWIND_RBX_AT_FP_LAST; number++)
+		if (says_rbx(number, bx, rule))
+			return (uint8_t)(number << UNWIND_RBX_SHIFT);
+	return UNWIND_RBX_LOST << UNWIND_RBX_SHIFT;
+}
+
 static struct unwind_rule naive_rule(const struct naive *row)
 {
 	struct unwind_rule rule = {.cfa = UNWIND_CFA_END};
@@ -338,6 +368,7 @@ static struct unwind_rule naive_rule(const struct naive *row)
 	naive_place(&row->ra, &rule.ra, &ra_off);
 	naive_place(&row->fp, &rule.fp, &rule.fp_off);
 	rule.ra_off = (int16_t)ra_off;
+	rule.flags = naive_rbx(&row->bx, &rule);
 	if (row->by_memory) {
 		rule.cfa = row->memory.other == 7 ? UNWIND_CFA_SP_DEREF : UNWIND_CFA_FP_DEREF;
 		rule.cfa_off = row->memory.off;
@@ -413,12 +444,12 @@ static void compare(uint64_t seed, uint64_t vaddr, const struct unwind_rows *row
 	if (wanted.cfa > UNWIND_CFA_UNSUPPORTED && wanted.ra == UNWIND_AT_SAME)
 		wanted = (struct unwind_rule){.cfa = UNWIND_CFA_UNSUPPORTED};
 	if (memcmp(rule, &wanted, sizeof(wanted)) != 0)
-		fail_msg("SEED=%llu at %#llx: CFA %u %d %d rbp %u %d ra %u %d, not CFA "
-			 "%u %d %d rbp %u %d ra %u %d",
+		fail_msg("SEED=%llu at %#llx: CFA %u %d %d rbp %u %d ra %u %d flags %#x, not CFA "
+			 "%u %d %d rbp %u %d ra %u %d flags %#x",
 			 (unsigned long long)seed, (unsigned long long)vaddr, rule->cfa,
 			 rule->cfa_off, rule->extra, rule->fp, rule->fp_off, rule->ra, rule->ra_off,
-			 wanted.cfa, wanted.cfa_off, wanted.extra, wanted.fp, wanted.fp_off,
-			 wanted.ra, wanted.ra_off);
+			 rule->flags, wanted.cfa, wanted.cfa_off, wanted.extra, wanted.fp,
+			 wanted.fp_off, wanted.ra, wanted.ra_off, wanted.flags);
 }
 
 static void one_round(uint64_t seed_given)

@@ -2,8 +2,8 @@
  * Rows of real files against readelf --debug-dump=frames-interp: at the begin and the end of every
  * range that it lists, and in every hole between them.
  *
- * readelf prints what has no column or was never set as "u", so that rbp "u" is the same or
- * undefined; and "exp" for any expression, so those are compared as a set with --debug-dump=frames.
+ * readelf prints what has no column or was never set as "u", so that rbp or rbx "u" is the same
+ * or undefined; and "exp" for any expression, so those are compared as a set with --debug-dump=frames.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 enum { MAX_COLUMNS = 24, CELL_BYTES = 16, MAX_LINE_BYTES = 512 };
 
 struct cells {
-	char cfa[CELL_BYTES], rbp[CELL_BYTES], rsp[CELL_BYTES], ra[CELL_BYTES];
+	char cfa[CELL_BYTES], rbp[CELL_BYTES], rbx[CELL_BYTES], rsp[CELL_BYTES], ra[CELL_BYTES];
 };
 
 struct common {
@@ -53,7 +53,7 @@ struct check {
 	struct cells row;
 	bool has_row;
 	/* Counts. */
-	uint64_t compared, signal_frames, ends, expressions, sp_rules;
+	uint64_t compared, signal_frames, ends, expressions, sp_rules, rbx_saved, rbx_lost;
 };
 
 static const char *const register_names[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi",
@@ -87,6 +87,24 @@ static void print_at(uint8_t at, int32_t off, char text[static CELL_BYTES])
 		snprintf(text, CELL_BYTES, "exp");
 }
 
+/* Is the caller's rbx where readelf says? What has no number must be an expression, or far from
+ * the CFA. */
+static bool is_same_rbx(struct check *check, const struct unwind_rule *rule, const char *wanted)
+{
+	uint32_t number = rule->flags >> UNWIND_RBX_SHIFT;
+	int32_t off;
+	bool is_saved = sscanf(wanted, "c%" SCNd32, &off) == 1;
+	if (!strcmp(wanted, "u") || !strcmp(wanted, "s"))
+		return number == UNWIND_RBX_SAME || number == UNWIND_RBX_LOST;
+	check->rbx_saved++;
+	check->rbx_lost += number == UNWIND_RBX_LOST;
+	if (number == UNWIND_RBX_LOST)
+		return !is_saved || off < -8 * UNWIND_RBX_AT_CFA_LAST || off >= 0 || off % 8;
+	if (number <= UNWIND_RBX_AT_CFA_LAST)
+		return is_saved && off == -8 * (int32_t)number;
+	return !strcmp(wanted, "exp");
+}
+
 /* What no rule expresses must be what it is said to be: an expression, or (longjmp,
  * setcontext) another rsp than the CFA. */
 static void compare_unsupported(struct check *check, const struct cells *row)
@@ -116,6 +134,9 @@ static void compare_at(struct check *check, uint64_t vaddr, const struct cells *
 	print_cfa(rule, cfa);
 	print_at(rule->fp, rule->fp_off, rbp);
 	print_at(rule->ra, rule->ra_off, ra);
+	if (!is_same_rbx(check, rule, row->rbx))
+		fail_msg("%s %#" PRIx64 ": rbx %u; readelf: %s", check->path, vaddr,
+			 rule->flags >> UNWIND_RBX_SHIFT, row->rbx);
 	const char *wanted_rbp = strcmp(row->rbp, "s") ? row->rbp : "u";
 	bool is_signal_frame = rule->flags & UNWIND_SIGNAL_FRAME;
 	check->signal_frames += is_signal_frame;
@@ -209,7 +230,7 @@ static void take_row(struct check *check, const char *line)
 	if (end != line + 16)
 		return;
 	compare_row(check, start);
-	check->row = (struct cells){.cfa = "u", .rbp = "u", .rsp = "u", .ra = "u"};
+	check->row = (struct cells){.cfa = "u", .rbp = "u", .rbx = "u", .rsp = "u", .ra = "u"};
 	check->row_start = start;
 	check->has_row = true;
 	size_t count = split(end, words);
@@ -221,6 +242,8 @@ static void take_row(struct check *check, const char *line)
 			cell = check->row.cfa;
 		else if (!strcmp(column, "rbp"))
 			cell = check->row.rbp;
+		else if (!strcmp(column, "rbx"))
+			cell = check->row.rbx;
 		else if (!strcmp(column, "rsp"))
 			cell = check->row.rsp;
 		else if (!strcmp(column, "ra"))
@@ -352,10 +375,11 @@ static void compare_file(const char *path)
 	print_message("%s: %" PRIu64 " functions, %" PRIu64 " rows, %" PRIu64 " rules, %.2f bytes"
 		      " a row; %" PRIu64 " places compared, %zu holes, %" PRIu64 " ends, %" PRIu64
 		      " in signal frames, unsupported: %" PRIu64 " expressions, %" PRIu64
-		      " rsp rules\n",
+		      " rsp rules; rbx is saved in %" PRIu64 ", lost in %" PRIu64 "\n",
 		      path, stats->functions, stats->rows, stats->rules,
 		      (double)stats->bytes / (double)stats->rows, check.compared, holes, check.ends,
-		      check.signal_frames, check.expressions, check.sp_rules);
+		      check.signal_frames, check.expressions, check.sp_rules, check.rbx_saved,
+		      check.rbx_lost);
 	compare_expressions(&check);
 	free(check.commons);
 	free(check.functions);

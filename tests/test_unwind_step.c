@@ -31,13 +31,15 @@ static bool read_stack(void *ctx, uint64_t ip, uint64_t *value)
 	return true;
 }
 
-#define SP(off)    .cfa = UNWIND_CFA_SP, .cfa_off = (off)
-#define FP(off)    .cfa = UNWIND_CFA_FP, .cfa_off = (off)
-#define REG(n)     .cfa = UNWIND_CFA_REG, .extra = (n)
-#define USUAL      .ra = UNWIND_AT_CFA, .ra_off = -8
-#define SAVED(off) .fp = UNWIND_AT_CFA, .fp_off = (off)
+#define SP(off)     .cfa = UNWIND_CFA_SP, .cfa_off = (off)
+#define FP(off)     .cfa = UNWIND_CFA_FP, .cfa_off = (off)
+#define REG(n)      .cfa = UNWIND_CFA_REG, .extra = (n)
+#define USUAL       .ra = UNWIND_AT_CFA, .ra_off = -8
+#define RBX(number) .flags = (number) << UNWIND_RBX_SHIFT
+#define SAVED(off)  .fp = UNWIND_AT_CFA, .fp_off = (off)
 
-/* Before: ip IP, sp STACK + 0x40, fp STACK + 0x80, r10 STACK + 0xc0, r9 9, rdi RA. */
+/* Before: ip IP, sp STACK + 0x40, fp STACK + 0x80, rbx STACK + 0xa0, r10 STACK + 0xc0, r9 9,
+ * rdi RA. rbx_at and to_rbx_at are from STACK; 0: not saved. */
 static const struct {
 	const char *label;
 	struct unwind_rule rule;
@@ -48,6 +50,7 @@ static const struct {
 	uint64_t sp_off; /* from STACK */
 	uint64_t to_ip, to_fp;
 	bool to_fp_unknown, to_exact;
+	uint64_t rbx_at, to_rbx_at;
 } rows[] = {
 	{"rsp + 8", {SP(8), USUAL}, .sp_off = 0x48, .to_ip = STACK + 0x41},
 	{"rbp saved",
@@ -89,6 +92,62 @@ static const struct {
 	 .to_fp_unknown = true},
 	{"r10 in the leaf", {REG(10), USUAL}, .sp_off = 0xc0, .to_ip = STACK + 0xb9},
 	{"r10 in a caller", {REG(10), USUAL}, .is_caller = true, .result = UNWIND_STEP_UNSUPPORTED},
+	{"rbx in the leaf", {REG(3), USUAL}, .sp_off = 0xa0, .to_ip = STACK + 0x99},
+	{"rbx in a caller, saved by nobody",
+	 {REG(3), USUAL},
+	 .is_caller = true,
+	 .sp_off = 0xa0,
+	 .to_ip = STACK + 0x99},
+	{"rbx in a caller, saved below",
+	 {REG(3), .cfa_off = 16, USUAL},
+	 {.at = {STACK + 0x20}, .value = {STACK + 0xb0}},
+	 .is_caller = true,
+	 .rbx_at = 0x20,
+	 .sp_off = 0xc0,
+	 .to_ip = STACK + 0xb9,
+	 .to_rbx_at = 0x20},
+	{"rbx in a caller, lost below",
+	 {REG(3), USUAL},
+	 .is_caller = true,
+	 .rbx_at = UNWIND_RBX_NOWHERE - STACK,
+	 .result = UNWIND_STEP_UNSUPPORTED},
+	{"rbx in a caller, unreadable",
+	 {REG(3), USUAL},
+	 {.hole = STACK + 0x20},
+	 .is_caller = true,
+	 .rbx_at = 0x20,
+	 .result = UNWIND_STEP_FAULT},
+	{"rbx in a caller, not a stack",
+	 {REG(3), USUAL},
+	 {.at = {STACK + 0x20}, .value = {STACK + 0x40}},
+	 .is_caller = true,
+	 .rbx_at = 0x20,
+	 .result = UNWIND_STEP_IMPLAUSIBLE},
+	{"rbx saved by the CFA",
+	 {SP(0x20), RBX(3), USUAL},
+	 .rbx_at = 0x18,
+	 .sp_off = 0x60,
+	 .to_ip = STACK + 0x59,
+	 .to_rbx_at = 0x48},
+	{"rbx saved below rbp",
+	 {FP(16), SAVED(-16), RBX(UNWIND_RBX_AT_FP + 2), USUAL},
+	 .sp_off = 0x90,
+	 .to_ip = STACK + 0x89,
+	 .to_fp = STACK + 0x81,
+	 .to_rbx_at = 0x70},
+	{"rbx saved below an unknown rbp",
+	 {SP(8), RBX(UNWIND_RBX_AT_FP), USUAL},
+	 .fp_unknown = true,
+	 .to_fp_unknown = true,
+	 .sp_off = 0x48,
+	 .to_ip = STACK + 0x41,
+	 .to_rbx_at = UNWIND_RBX_NOWHERE - STACK},
+	{"rbx lost",
+	 {SP(8), RBX(UNWIND_RBX_LOST), USUAL},
+	 .rbx_at = 0x18,
+	 .sp_off = 0x48,
+	 .to_ip = STACK + 0x41,
+	 .to_rbx_at = UNWIND_RBX_NOWHERE - STACK},
 	{"register out of range", {REG(16), USUAL}, .result = UNWIND_STEP_UNSUPPORTED},
 	{"negative register", {REG(-1), USUAL}, .result = UNWIND_STEP_UNSUPPORTED},
 	{"realigned",
@@ -123,13 +182,14 @@ static const struct {
 	  .fp_off = 0x78,
 	  .ra = UNWIND_AT_SP,
 	  .ra_off = 0xa8,
-	  .flags = UNWIND_SIGNAL_FRAME},
+	  .flags = UNWIND_SIGNAL_FRAME | UNWIND_RBX_AFTER_FP << UNWIND_RBX_SHIFT},
 	 {.at = {STACK + 0xe0}, .value = {STACK}},
 	 .is_caller = true,
 	 .sp_off = 0,
 	 .to_ip = STACK + 0xe9,
 	 .to_fp = STACK + 0xb9,
-	 .to_exact = true},
+	 .to_exact = true,
+	 .to_rbx_at = 0xc0},
 	{"vfork", {SP(0), .ra = UNWIND_AT_REG, .ra_off = 5}, .sp_off = 0x40, .to_ip = RA},
 	{"vfork in a caller",
 	 {SP(0), .ra = UNWIND_AT_REG, .ra_off = 5},
@@ -186,6 +246,8 @@ static void one_step(void **state)
 			.fp_known = !rows[i].fp_unknown,
 			.ip_exact = !rows[i].is_caller,
 			.registers = rows[i].is_caller ? NULL : registers,
+			.rbx = STACK + 0xa0,
+			.rbx_at = rows[i].rbx_at ? STACK + rows[i].rbx_at : 0,
 		};
 		const struct unwind_frame before = frame;
 		struct stack stack = rows[i].stack;
@@ -200,10 +262,11 @@ static void one_step(void **state)
 		if (frame.ip != rows[i].to_ip || frame.sp != STACK + rows[i].sp_off ||
 		    frame.fp_known != !rows[i].to_fp_unknown ||
 		    (frame.fp_known && frame.fp != fp) || frame.ip_exact != rows[i].to_exact ||
-		    frame.registers)
-			fail_msg("%s: ip %#llx sp %#llx fp %#llx", rows[i].label,
+		    frame.registers ||
+		    frame.rbx_at != (rows[i].to_rbx_at ? STACK + rows[i].to_rbx_at : 0))
+			fail_msg("%s: ip %#llx sp %#llx fp %#llx rbx at %#llx", rows[i].label,
 				 (unsigned long long)frame.ip, (unsigned long long)frame.sp,
-				 (unsigned long long)frame.fp);
+				 (unsigned long long)frame.fp, (unsigned long long)frame.rbx_at);
 	}
 }
 

@@ -14,6 +14,7 @@ LAZY = ("-Wl,-z,lazy", "-Wl,--no-as-needed")
 C_PROGRAMS = (
     ("u-calls", "calls", MAIN + CALLS, (), 90),
     ("u-vla", "vla", MAIN + ("varying", "fill", "burn"), (), 90),
+    ("u-realign", "realign", MAIN + ("realign", "realigned", "burn"), (), 90),
     ("u-large", "large", MAIN + ("large_outer", "large", "burn"), (), 90),
     ("u-signal", "signal", MAIN + ("interrupted", "on_alarm", "burn"), (), 30),
     ("u-qsort", "qsort", MAIN + ("sort", "compare", "burn"), (), 90),
@@ -26,6 +27,8 @@ C_PROGRAMS = (
     ("u-nohdr", "calls", MAIN + CALLS, ("-Wl,--no-eh-frame-hdr",), 90),
     ("u-plt", "plt", MAIN + ("call_plugin",), LAZY, 90),
     ("u-pltcet", "plt", MAIN + ("call_plugin",), (*LAZY, "-fcf-protection"), 90),
+    ("u-resolve", "plt", MAIN + ("call_plugin",), LAZY, 90),
+    ("u-resolvesig", "plt-signal", MAIN + ("call_plugin", "on_alarm", "burn"), LAZY, 20),
     ("u-pltsignal", "plt-signal", MAIN + ("call_plugin", "on_alarm", "burn"), LAZY, 20),
 )
 CXX_PROGRAMS = (
@@ -49,7 +52,9 @@ class Unwind(unwinding.Case):
         for name, mode, chain, flags, least in C_PROGRAMS:
             path = self.build(name, "unwind.c", *flags, *([plugin] if flags[:2] == LAZY else []))
             programs.append((name, path, chain, least))
-            commands.append(([path, mode, SECONDS], {}))
+            # Bound anew at each call, so that it is in the dynamic linker's resolver most often.
+            env = {"LD_BIND_NOT": "1"} if name.startswith("u-resolve") else {}
+            commands.append(([path, mode, SECONDS], env))
         for name, mode, chain, arg in (
                 ("u-dlopen", "dlopen", ("load", "plugin_outer", "plugin_burn"), plugin),
                 ("u-vfork", "vfork", ("spawn", "burn"), self.path("u-calls"))):

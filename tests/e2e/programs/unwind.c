@@ -85,6 +85,31 @@ static int run_vla(void)
 	return sum;
 }
 
+/* main < realign < realigned < burn: frames that begin at a place their caller's stack does not
+ * tell, so that gcc keeps it in a register and then in memory */
+FRAME int realigned(int a, int b, int c, int d, int e, int f, int g, size_t size)
+{
+	char bytes[size];
+	int64_t aligned __attribute__((aligned(64))) = a + b + c + d + e + f;
+	__asm__ volatile("" : : "r"(&aligned), "r"(bytes) : "memory");
+	memset(bytes, 1, size);
+	return burn(loops) + g + bytes[size - 1] + (int)aligned;
+}
+
+FRAME int realign(int a, int b, int c, int d, int e, int f, int g, size_t size)
+{
+	char bytes[size];
+	int64_t aligned __attribute__((aligned(128))) = a + b + c + d + e + f;
+	__asm__ volatile("" : : "r"(&aligned), "r"(bytes) : "memory");
+	memset(bytes, 1, size);
+	return realigned(a, b, c, d, e, f, g, size) + g + bytes[size - 1] + (int)aligned;
+}
+
+static int run_realign(void)
+{
+	return realign(1, 2, 3, 4, 5, 6, 7, 200) + 1;
+}
+
 /* main < large_outer < large < burn: 64 KiB of stack in each */
 FRAME int large(int x)
 {
@@ -273,6 +298,7 @@ static const struct mode {
 	{"large", run_large},     {"signal", run_signal},         {"plt", run_plt},
 	{"qsort", run_qsort},     {"plt-signal", run_plt_signal}, {"dlopen", run_dlopen},
 	{"threads", run_threads}, {"vfork", run_vfork},           {"spots", run_spots},
+	{"realign", run_realign},
 };
 
 static double now(void)
