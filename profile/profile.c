@@ -309,6 +309,23 @@ int profile_add_location(struct profile *profile, const struct profile_location 
 	return 0;
 }
 
+int profile_set_lines(struct profile *profile, uint32_t location, const struct profile_line *lines,
+		      uint32_t line_count, bool is_folded)
+{
+	if (location >= profile->location_count)
+		return -EINVAL;
+	struct profile_location *have = &profile->locations[location];
+	if (!address_is_identity(profile, have))
+		return -EINVAL;
+	for (uint32_t i = 0; i < line_count; i++)
+		if (lines[i].function >= profile->function_count)
+			return -EINVAL;
+	int rc = name_location(profile, have, lines, line_count);
+	if (!rc)
+		have->is_folded = is_folded;
+	return rc;
+}
+
 int profile_add_named_location(struct profile *profile, const char *name, uint32_t *id)
 {
 	struct profile_function function = {0};

@@ -148,6 +148,10 @@ int profile_add_function(struct profile *profile, const struct profile_function 
  * `location` are ignored. */
 int profile_add_location(struct profile *profile, const struct profile_location *location,
 			 const struct profile_line *lines, uint32_t line_count, uint32_t *id);
+/* Give a location other lines than it has, innermost first; those it had are forgotten.
+ * -EINVAL: its lines are its identity, or an id that is not there. */
+int profile_set_lines(struct profile *profile, uint32_t location, const struct profile_line *lines,
+		      uint32_t line_count, bool is_folded);
 /* The stack of `location` called by `parent`; location 0 is -EINVAL. */
 int profile_add_stack(struct profile *profile, uint32_t parent, uint32_t location, uint32_t *id);
 /* labels in any order; a key given twice is -EINVAL. */

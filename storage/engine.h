@@ -28,6 +28,9 @@ struct store {
 	int64_t housekept_mono_ns;
 };
 
+/* The writer that has the partition open already, or NULL. Under append_lock. */
+struct engine_writer *engine_find_writer(struct store *store, const struct partition *partition);
+
 /* The edges of a question in the store's units, widened to whole ones. */
 struct engine_range {
 	int64_t from_unix_us, until_unix_us;

@@ -56,7 +56,7 @@ CREATE TABLE location (
 ) STRICT;
 
 -- The functions at a location, innermost inlined callee first. A location gets all its lines
--- at once, with itself or later.
+-- at once, with itself or later, and other ones when more is known.
 CREATE TABLE line (
 	location INTEGER NOT NULL,
 	depth    INTEGER NOT NULL,
@@ -66,7 +66,8 @@ CREATE TABLE line (
 	PRIMARY KEY (location, depth)	-- serves: the lines of new locations
 ) STRICT, WITHOUT ROWID;
 
--- Locations that were named after they were stored, for readers that have them already.
+-- Locations that were named, or named better, after they were stored: for readers that have
+-- them already.
 CREATE TABLE late_name (
 	id       INTEGER PRIMARY KEY,
 	location INTEGER NOT NULL

@@ -39,6 +39,8 @@ static const char *const texts[STATEMENT_COUNT] = {
 	[INSERT_LINE] = "INSERT INTO line (location, depth, function, line, \"column\")"
 			" VALUES (?1, ?2, ?3, ?4, ?5)",
 	[INSERT_LATE_NAME] = "INSERT INTO late_name (location) VALUES (?1)",
+	[DELETE_LINES] = "DELETE FROM line WHERE location = ?1",
+	[UPDATE_LOCATION] = "UPDATE location SET is_folded = ?2 WHERE id = ?1",
 	[INSERT_STACK] = "INSERT INTO stack (id, parent, location) VALUES (?1, ?2, ?3)",
 	[INSERT_LABEL] = "INSERT INTO label (label_set, key, value) VALUES (?1, ?2, ?3)",
 	[INSERT_THREAD] =
@@ -60,6 +62,8 @@ static const char *const texts[STATEMENT_COUNT] = {
 	[SELECT_IDENTITY] = "SELECT application_id, user_version FROM"
 			    " pragma_application_id, pragma_user_version",
 	[SELECT_SPAN] = "SELECT start_unix_s, end_unix_s FROM partition WHERE id = 1",
+	[SELECT_BUILD_ID] = "SELECT 1 FROM mapping JOIN string ON string.id = mapping.build_id"
+			    " WHERE string.text = ?1 LIMIT 1",
 	[INSERT_SPAN] = "INSERT INTO partition (id, start_unix_s, end_unix_s) VALUES (1, ?1, ?2)",
 	[UPDATE_SPAN_END] = "UPDATE partition SET end_unix_s = ?1 WHERE id = 1",
 	[SELECT_RAW_SEGMENTS] = "SELECT id, type, level, start_unix_us, end_unix_us, sample_count,"

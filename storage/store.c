@@ -157,8 +157,7 @@ static void close_writer(struct store *store, struct engine_writer *slot)
 	slot->writer = NULL;
 }
 
-/* The writer that has the partition open already, or NULL. */
-static struct engine_writer *find_writer(struct store *store, const struct partition *partition)
+struct engine_writer *engine_find_writer(struct store *store, const struct partition *partition)
 {
 	for (size_t i = 0; i < ENGINE_WRITERS; i++) {
 		struct engine_writer *slot = &store->writers[i];
@@ -183,7 +182,7 @@ static struct engine_writer *least_used_slot(struct store *store)
 static int open_writer(struct store *store, struct partition *partition,
 		       struct engine_writer **slot, struct err *err)
 {
-	struct engine_writer *found = find_writer(store, partition);
+	struct engine_writer *found = engine_find_writer(store, partition);
 	if (!found) {
 		found = least_used_slot(store);
 		close_writer(store, found);

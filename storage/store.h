@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "profile/ledger.h"
 #include "profile/profile.h"
+#include "profile/rename.h"
 #include "profile/series.h"
 #include "storage/selector.h"
 
@@ -43,6 +44,12 @@ AUTO_DEFINE(store)
  * offcpu, or negative weights; -EIO, ...: nothing was stored. */
 int store_append(struct store *store, const struct profile *profile, const struct ledger *delta,
 		 struct err *err);
+
+/* Rename what is stored of the executable with that build ID, in all partitions. Appends go on
+ * between two partitions. *renamed: locations that have other names now; 0 when none is stored.
+ * After a failure some partitions may have the new names: it can be asked again. */
+int store_rename(struct store *store, const char *build_id, const struct profile_renamer *renamer,
+		 size_t *renamed, struct err *err);
 
 struct store_query {
 	enum profile_type type; /* PROFILE_WALL: both stored types */

@@ -175,12 +175,15 @@ static int add_line_row(struct location_rows *rows, sqlite3_stmt *stmt)
 	return 0;
 }
 
-static int add_location(struct profile *profile, struct location_rows *rows)
+static int add_location(struct profile *profile, struct location_rows *rows, bool is_late)
 {
 	uint32_t id;
 	if (!rows->id)
 		return 0;
 	int rc = profile_add_location(profile, &rows->location, rows->lines, rows->line_count, &id);
+	if (!rc && is_late)
+		rc = profile_set_lines(profile, id, rows->lines, rows->line_count,
+				       rows->location.is_folded);
 	if (rc == -EINVAL || (!rc && id != rows->id))
 		rc = -EBADMSG;
 	rows->id = 0;
@@ -199,21 +202,24 @@ static int load_locations(struct db *db, struct tables *tables, enum statement w
 	int rc = db_start(db, which, DB_ARGS(after), &stmt, err);
 	if (rc)
 		return rc;
+	bool is_late = which == SELECT_LATE_NAMES;
 	while ((rc = db_step(db, stmt, err)) > 0) {
-		rc = rows->id != sqlite3_column_int64(stmt, 0) ? add_location(tables->profile, rows)
-							       : 0;
+		/* One that was named twice comes twice, each time with the lines of today. */
+		bool is_next = rows->id != sqlite3_column_int64(stmt, 0) ||
+			       (is_late && tables->last_late_name != sqlite3_column_int64(stmt, 7));
+		rc = is_next ? add_location(tables->profile, rows, is_late) : 0;
 		if (!rc)
 			rc = add_line_row(rows, stmt);
 		if (rc) {
 			sqlite3_reset(stmt);
 			return damaged(err, rc, "location");
 		}
-		if (which == SELECT_LATE_NAMES)
+		if (is_late)
 			tables->last_late_name = sqlite3_column_int64(stmt, 7);
 	}
 	if (rc)
 		return rc;
-	rc = add_location(tables->profile, rows);
+	rc = add_location(tables->profile, rows, is_late);
 	return rc ? damaged(err, rc, "location") : 0;
 }
 
@@ -361,7 +367,19 @@ static int save_lines(struct db *db, const struct profile *profile, size_t id, s
 	return 0;
 }
 
-/* Locations that were saved without lines and have them now. */
+/* The name of a location that was saved without one, or with a poorer one. */
+static int save_late_name(struct db *db, const struct profile *profile, size_t id, struct err *err)
+{
+	int rc = db_run(db, DELETE_LINES, DB_ARGS((int64_t)id), err);
+	if (!rc)
+		rc = save_lines(db, profile, id, err);
+	if (!rc)
+		rc = db_run(db, UPDATE_LOCATION,
+			    DB_ARGS((int64_t)id, profile->locations[id].is_folded), err);
+	return rc ? rc : db_run(db, INSERT_LATE_NAME, DB_ARGS((int64_t)id), err);
+}
+
+/* Locations that got their lines after they were saved. */
 static int save_late_names(struct db *db, const struct tables *tables, struct err *err)
 {
 	const struct profile *profile = tables->profile;
@@ -369,9 +387,7 @@ static int save_late_names(struct db *db, const struct tables *tables, struct er
 		const struct profile_location *location = &profile->locations[i];
 		if (!location->line_count || location->first_line < tables->saved_lines)
 			continue;
-		int rc = save_lines(db, profile, i, err);
-		if (!rc)
-			rc = db_run(db, INSERT_LATE_NAME, DB_ARGS((int64_t)i), err);
+		int rc = save_late_name(db, profile, i, err);
 		if (rc)
 			return rc;
 	}

@@ -317,6 +317,33 @@ int writer_append(struct writer *writer, const struct profile *profile, const st
 	return 0;
 }
 
+static int save_names(struct writer *writer, struct err *err)
+{
+	int rc = db_run(writer->db, BEGIN_WRITE, DB_NO_ARGS, err);
+	if (rc)
+		return rc;
+	rc = tables_save(writer->db, writer->tables, err);
+	if (!rc)
+		rc = db_run(writer->db, COMMIT, DB_NO_ARGS, err);
+	if (rc)
+		db_run(writer->db, ROLLBACK, DB_NO_ARGS, NULL);
+	else
+		tables_saved(writer->tables);
+	return rc;
+}
+
+int writer_rename(struct writer *writer, const char *build_id,
+		  const struct profile_renamer *renamer, size_t *renamed, struct err *err)
+{
+	size_t count = 0;
+	int rc = profile_rename(writer->tables->profile, build_id, renamer, &count);
+	if (rc)
+		return err_set(err, rc, "rename in %s: %m", writer->path);
+	rc = count ? save_names(writer, err) : 0;
+	*renamed += rc ? 0 : count;
+	return rc;
+}
+
 static int close_open_runs(struct db *db, int64_t end_unix_us, struct err *err)
 {
 	sqlite3_stmt *stmt;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "profile/ledger.h"
 #include "profile/profile.h"
+#include "profile/rename.h"
 
 /* Sample times are kept from WRITER_SLACK_NS before the start of their batch to as much
  * after its end, of which WRITER_MAX_BATCH_NS at most count. Times outside are moved to the
@@ -35,6 +36,11 @@ AUTO_DEFINE(writer)
  * damaged. */
 int writer_append(struct writer *writer, const struct profile *profile, const struct ledger *delta,
 		  struct err *err);
+
+/* Rename what is stored, by profile/rename.h; *renamed is increased by the locations that have
+ * other names now. All or nothing. */
+int writer_rename(struct writer *writer, const char *build_id,
+		  const struct profile_renamer *renamer, size_t *renamed, struct err *err);
 
 /* Do batches that start then belong here? */
 bool writer_covers(const struct writer *writer, int64_t unix_ns);
