@@ -6,6 +6,7 @@
  */
 import { type CallTree, MalformedError, decodeFlameTable } from "./model/calltree";
 import type { Ledger } from "./model/ledger";
+import type { EndsRow, EndsTable } from "./model/stacks";
 import type { Series } from "./model/timeline";
 import type { TopTable } from "./model/toptable";
 import type { UrlState } from "./model/urlstate";
@@ -29,6 +30,8 @@ export interface Status {
 	readonly sideband: Readonly<Record<string, number>>;
 	readonly stacks: Readonly<Record<string, number>>;
 	readonly stackEnds: Readonly<Record<string, number>>;
+	readonly stackProcesses: EndsTable;
+	readonly stackLibraries: EndsTable;
 	readonly lateTicks: number;
 	readonly processes: number;
 	readonly threads: number;
@@ -164,10 +167,27 @@ function decodeLedger(json: unknown): Ledger | null {
 	};
 }
 
+function decodeEnds(json: unknown, nameKey: string): EndsTable {
+	if (json === undefined) return { rows: [], other: {} };
+	const f = fields(json, "a table of stacks");
+	return {
+		rows: list(f, "rows", (value): EndsRow => {
+			const row = fields(value, "a row of stacks");
+			return {
+				name: text(row, nameKey),
+				pid: row["pid"] === undefined ? 0 : num(row, "pid"),
+				ends: counters(row["ends"], "ends"),
+			};
+		}),
+		other: counters(f["other"], "other"),
+	};
+}
+
 export function decodeStatus(json: unknown): Status {
 	const f = fields(json, "status");
 	const ledger = fields(f["ledger"] ?? {}, "ledger");
 	const store = fields(f["store"] ?? {}, "store");
+	const quality = fields(f["stack_quality"] ?? {}, "stack_quality");
 	const count = (key: string): number => (f[key] === undefined ? 0 : num(f, key));
 	return {
 		version: text(f, "version"),
@@ -183,6 +203,8 @@ export function decodeStatus(json: unknown): Status {
 		sideband: counters(f["sideband"], "sideband"),
 		stacks: counters(f["stacks"], "stacks"),
 		stackEnds: counters(f["stack_ends"], "stack_ends"),
+		stackProcesses: decodeEnds(quality["processes"], "comm"),
+		stackLibraries: decodeEnds(quality["libraries"], "library"),
 		lateTicks: count("late_ticks"),
 		processes: count("processes"),
 		threads: count("threads"),

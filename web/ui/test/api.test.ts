@@ -62,6 +62,11 @@ const STATUS = {
 	},
 	sideband: { records: 1, lost: 0, rescans: 0 },
 	stacks: { cut: 0, cached: 5 },
+	stack_ends: { complete: 9 },
+	stack_quality: {
+		processes: { rows: [{ pid: 42, comm: "cc1", ends: { complete: 8 } }], other: { complete: 1 } },
+		libraries: { rows: [{ library: "/usr/bin/cc1", ends: { complete: 9 } }], other: {} },
+	},
 	processes: 1,
 	threads: 1,
 	executables: 1,
@@ -98,6 +103,8 @@ describe("decoding", () => {
 			notices: ["x"],
 			user: { pending: 1 },
 			store: { bytes: 1 },
+			stackProcesses: { rows: [{ name: "cc1", pid: 42, ends: { complete: 8 } }], other: { complete: 1 } },
+			stackLibraries: { rows: [{ name: "/usr/bin/cc1", pid: 0, ends: { complete: 9 } }], other: {} },
 		});
 		expect(status.store["directory"]).toBeUndefined();
 	});
@@ -144,6 +151,17 @@ describe("decoding", () => {
 			decodeStatus,
 			{ ...STATUS, ledger: { kernel: { stored: 1, pending: 0 } } },
 		],
+		[
+			"status: a process without a name",
+			decodeStatus,
+			{ ...STATUS, stack_quality: { processes: { rows: [{ pid: 1, ends: {} }] } } },
+		],
+		[
+			"status: a pid that is text",
+			decodeStatus,
+			{ ...STATUS, stack_quality: { processes: { rows: [{ pid: "1", comm: "x", ends: {} }] } } },
+		],
+		["status: libraries without rows", decodeStatus, { ...STATUS, stack_quality: { libraries: {} } }],
 		["status: notices that are text", decodeStatus, { ...STATUS, notices: "x" }],
 	])("refuses %s", (_, decode, json) => expect(() => decode(json)).toThrow(MalformedError));
 });

@@ -513,6 +513,28 @@ describe("the other tabs", () => {
 });
 
 describe.skipIf(REAL)("with a server that can be told what to do", () => {
+	test("the status tells whose stacks are whole, in any order, and the URL keeps it", async () => {
+		await visit("?tab=status", {}, async (page) => {
+			const table = page.getByRole("region", { name: "User stacks by process" });
+			await table.waitFor();
+			await table.getByRole("button", { name: "Samples" }).click();
+			expect(page.url()).toContain("stacks=-samples");
+			const samples = async (): Promise<readonly number[]> => {
+				const texts = await table.locator("tbody td:nth-child(2)").allInnerTexts();
+				return texts.map((text) => Number(text.replace(/\D/g, "")));
+			};
+			/* Without kthreadd, which has none; "other" is always last. */
+			expect(await samples()).toEqual([61_000, 12_428, 7_423, 1_174]);
+			await table.getByRole("button", { name: "Cut" }).click();
+			expect(await samples()).toEqual([12_428, 7_423, 61_000, 1_174]);
+			await table.getByRole("button", { name: "Samples" }).click();
+			await page.reload();
+			await table.waitFor();
+			expect(await table.locator('th[aria-sort="descending"]').innerText()).toContain("Samples");
+			await page.setViewportSize({ width: 390, height: 800 });
+			expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+		});
+	});
 	test("losses are on the screen, with their reasons", async () => {
 		await visit("", {}, async (page) => {
 			await ready(page);

@@ -5,6 +5,7 @@
  * no sense (a hand-edited or old link) fall back to the default.
  */
 import { isPath } from "./nodepath";
+import type { QualityKey } from "./stacks";
 import { DEFAULT_RANGE, parseTime } from "./timerange";
 import { WHOLE, type Span } from "./zoom";
 
@@ -29,6 +30,8 @@ export interface UrlState {
 	readonly sort: SortKey;
 	readonly ascending: boolean;
 	readonly filter: string /* of the table */;
+	readonly qualitySort: QualityKey /* of the tables of the status */;
+	readonly qualityAscending: boolean;
 }
 
 export const DEFAULT_STATE: UrlState = {
@@ -47,11 +50,14 @@ export const DEFAULT_STATE: UrlState = {
 	sort: "self",
 	ascending: false,
 	filter: "",
+	qualitySort: "cut",
+	qualityAscending: false,
 };
 
 const TYPES: readonly ProfileType[] = ["cpu", "offcpu", "wall"];
 const TABS: readonly Tab[] = ["flame", "table", "status"];
 const LAYOUTS: readonly Layout[] = ["icicle", "flame"];
+const QUALITY_SORTS: readonly QualityKey[] = ["cut", "whole", "samples", "name"];
 const SORTS: readonly SortKey[] = ["self", "total", "samples", "name", "mapping"];
 
 function oneOf<T extends string>(allowed: readonly T[], text: string | null, fallback: T): T {
@@ -78,6 +84,7 @@ export function parseUrlState(search: string): UrlState {
 	const text = (key: string, fallback: string): string => p.get(key) ?? fallback;
 	const zoom = text("zoom", "");
 	const sort = text("sort", "");
+	const stacks = text("stacks", "");
 	const d = DEFAULT_STATE;
 	const from = timeOr(p.get("from"), d.from);
 	return {
@@ -96,6 +103,8 @@ export function parseUrlState(search: string): UrlState {
 		sort: oneOf(SORTS, sort.replace(/^-/, ""), d.sort),
 		ascending: sort !== "" && !sort.startsWith("-"),
 		filter: text("filter", d.filter),
+		qualitySort: oneOf(QUALITY_SORTS, stacks.replace(/^-/, ""), d.qualitySort),
+		qualityAscending: stacks !== "" && !stacks.startsWith("-"),
 	};
 }
 
@@ -117,6 +126,7 @@ export function formatUrlState(s: UrlState): string {
 		["layout", s.layout, d.layout],
 		["sort", (s.ascending ? "" : "-") + s.sort, `-${d.sort}`],
 		["filter", s.filter, d.filter],
+		["stacks", (s.qualityAscending ? "" : "-") + s.qualitySort, `-${d.qualitySort}`],
 	];
 	const parts = plain
 		.filter(([, value, fallback]) => value !== fallback)

@@ -229,7 +229,7 @@ export function App(): JSX.Element {
 					)}
 					{state.tab === "status" && (
 						<Answer loaded={status} isEmpty={() => false} empty={null}>
-							{(s) => <StatusView status={s} />}
+							{(s) => <StatusView status={s} state={state} go={go} />}
 						</Answer>
 					)}
 				</div>

@@ -14,8 +14,11 @@ import {
 } from "../model/format";
 import { type Ledger, type Loss, balances, droppedOf, lossesOf } from "../model/ledger";
 import { stackQuality } from "../model/stacks";
+import type { UrlState } from "../model/urlstate";
+import type { Go } from "./hooks";
 import { Icon } from "./icons";
 import { Popover } from "./popover";
+import { QualityTable } from "./quality";
 
 type Fact = readonly [name: string, value: string, hint?: string];
 
@@ -172,7 +175,13 @@ function LedgerTable({ kernel, user }: { readonly kernel: Ledger; readonly user:
 	);
 }
 
-export function StatusView({ status }: { readonly status: Status }): JSX.Element {
+interface Props {
+	readonly status: Status;
+	readonly state: UrlState;
+	readonly go: Go;
+}
+
+export function StatusView({ status, state, go }: Props): JSX.Element {
 	const losses = lossesOf([status.kernel, status.user].filter((l): l is Ledger => l !== null));
 	return (
 		<section class="status" aria-label="Status">
@@ -196,10 +205,20 @@ export function StatusView({ status }: { readonly status: Status }): JSX.Element
 			{status.sampling && status.kernel && status.user && (
 				<LedgerTable kernel={status.kernel} user={status.user} />
 			)}
-			<div class="cards">
-				{status.sampling && <Card title="What Hearth costs" facts={costFacts(status)} />}
-				<Card title="Store" facts={storeFacts(status)} />
-			</div>
+			{status.sampling && <Card title="What Hearth costs" facts={costFacts(status)} />}
+			<Card title="Store" facts={storeFacts(status)} />
+			{status.sampling && (
+				<div class="pair">
+					<QualityTable title="User stacks by process" table={status.stackProcesses} state={state} go={go} />
+					<QualityTable
+						title="User stacks by library"
+						hint="The one that a walk ended in; a whole stack ends where its thread began."
+						table={status.stackLibraries}
+						state={state}
+						go={go}
+					/>
+				</div>
+			)}
 		</section>
 	);
 }

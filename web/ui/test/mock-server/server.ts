@@ -181,6 +181,30 @@ function status(nowUs: number): object {
 		sideband: { records: 88_121, lost: 12, rescans: 1 },
 		stacks: { cut: 3, cached: 20_411, finished_in_user_space: 1_204, unwind_memory_bytes: 9_437_184 },
 		stack_ends: { "no user stack": 310, complete: 81_900, "too deep": 3, "no unwind info": 122 },
+		stack_quality: {
+			processes: {
+				rows: [
+					{ pid: 812, comm: "postgres", ends: { complete: 61_000 } },
+					{ pid: 9944, comm: "node", ends: { complete: 12_310, "no unwind info": 118 } },
+					{ pid: 4102, comm: "envoy", ends: { complete: 7_420, "too deep": 3 } },
+					{ pid: 2, comm: "kthreadd", ends: { "no user stack": 310 } },
+				],
+				other: { complete: 1_170, "no unwind info": 4 },
+			},
+			libraries: {
+				rows: [
+					{ library: "/usr/lib/x86_64-linux-gnu/libc.so.6", ends: { complete: 74_000 } },
+					{ library: "/usr/lib/postgresql/17/bin/postgres", ends: { complete: 6_400 } },
+					{ library: "[jit]", ends: { "no unwind info": 121 } },
+					{
+						library: "/opt/a-vendor/lib/a-directory-with-a-long-name/libprobe.so",
+						ends: { complete: 1_500, "no unwind info": 1, "too deep": 3 },
+					},
+					{ library: "[no user stack]", ends: { "no user stack": 310 } },
+				],
+				other: {},
+			},
+		},
 		late_ticks: 7,
 		processes: 212,
 		threads: 803,

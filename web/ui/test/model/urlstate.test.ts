@@ -53,6 +53,8 @@ describe("URL state", () => {
 				sort: pick(["self", "total", "samples", "name", "mapping"]),
 				ascending: pick([true, false]),
 				filter: pick(texts),
+				qualitySort: pick(["cut", "whole", "samples", "name"]),
+				qualityAscending: pick([true, false]),
 			};
 			expect(parseUrlState(formatUrlState(state))).toEqual(state);
 		}
