@@ -15,9 +15,13 @@
 
 struct gsym; /* opaque */
 
-/* Maps the file; fd stays the caller's and may be closed. -EBADMSG: not a GSYM file that can be
- * read, with a sentence that says where. */
+/* Maps the file; fd stays the caller's and may be closed. For files that nobody cuts while they
+ * are open, as those of the cache, which are written once and then renamed: reading a mapping
+ * past the end of its file is a SIGBUS. -EBADMSG: not a GSYM file that can be read, with a
+ * sentence that says where; -EOPNOTSUPP: of another version; -ENOMEM; mmap(2)'s errors. */
 int gsym_open(struct gsym **out, int fd, struct err *err);
+/* From bytes that are copied: for files of strangers. */
+int gsym_from_memory(struct gsym **out, const void *data, size_t len_bytes, struct err *err);
 void gsym_free(struct gsym *gsym); /* NULL is fine */
 AUTO_DEFINE(gsym)
 
@@ -42,6 +46,8 @@ struct gsym_answer {
 bool gsym_lookup(const struct gsym *gsym, uint64_t vaddr, struct gsym_frame *frames,
 		 uint32_t max_frames, struct gsym_answer *answer);
 
+/* Did gsym_builder write it, and is it as long as it was then? */
+bool gsym_is_whole(const struct gsym *gsym);
 uint64_t gsym_function_count(const struct gsym *gsym);
 /* UUID of the file: *build_id_bytes bytes, borrowed. */
 const uint8_t *gsym_build_id(const struct gsym *gsym, size_t *build_id_bytes);

@@ -66,6 +66,7 @@ int gsym_builder_new(struct gsym_builder **out, size_t max_bytes, struct err *er
 	builder->max_bytes = max_bytes;
 	buf_init(&builder->strings, max_part_bytes);
 	buf_init(&builder->functions, max_part_bytes);
+	gsym_encoder_init(&builder->encoder);
 	index_init(&builder->string_index, UINT32_MAX - 1);
 	index_init(&builder->file_index, UINT32_MAX - 1);
 	index_init(&builder->added_index, UINT32_MAX - 1);
@@ -278,8 +279,8 @@ static int replace(struct gsym_builder *builder, struct added *old,
 	}
 	builder->functions.len_bytes = begin;
 	if (flags & GSYM_FLAG_FOLDED) {
-		const uint8_t *words = bytes_of(builder, old).words;
-		builder->functions.data[words - (uint8_t *)builder->functions.data] |=
+		const uint8_t *word = bytes_of(builder, old).flags_word;
+		builder->functions.data[word - (uint8_t *)builder->functions.data] |=
 			GSYM_FLAG_FOLDED;
 	}
 	return 0;

@@ -1,5 +1,22 @@
 #include "symbolizer/gsym_decode.h"
 
+#include "symbolizer/gsym_encode.h"
+
+/* Hearth's words. What does not fit is left out. */
+static void read_words(struct gsym_function_bytes *function, struct reader *r)
+{
+	function->flags_word = r->pos;
+	function->flags = reader_u32(r);
+	if (function->flags & GSYM_FLAG_LINE_STOPS)
+		function->line_stops = reader_sub(r, (size_t)reader_u32(r) * GSYM_LINE_STOP_BYTES);
+	if (function->flags & GSYM_FLAG_CALL_STOPS) {
+		size_t stops_bytes = (size_t)reader_u32(r) * GSYM_CALL_STOP_BYTES;
+		size_t bases_bytes = (size_t)reader_u32(r) * 4;
+		function->call_stops = reader_sub(r, stops_bytes);
+		function->call_bases = reader_sub(r, bases_bytes);
+	}
+}
+
 bool gsym_function_read(struct gsym_function_bytes *function, struct reader r, bool has_words)
 {
 	*function = (struct gsym_function_bytes){0};
@@ -17,9 +34,8 @@ bool gsym_function_read(struct gsym_function_bytes *function, struct reader r, b
 		else if (type == GSYM_BLOCK_INLINES)
 			function->calls = block;
 	}
-	function->words = r.pos;
 	if (has_words)
-		function->flags = reader_u32(&r);
+		read_words(function, &r);
 	return !r.bad;
 }
 
@@ -58,6 +74,48 @@ bool gsym_line_next(struct gsym_line_walk *walk)
 			return true;
 		}
 	}
+}
+
+/* Begin at the last stop at or before vaddr. */
+static void begin_at_stop(struct gsym_line_walk *walk, const struct gsym_function_bytes *function,
+			  uint64_t start_vaddr, uint64_t vaddr)
+{
+	const uint8_t *stops = function->line_stops.pos;
+	size_t low = 0;
+	size_t high = reader_left_bytes(&function->line_stops) / GSYM_LINE_STOP_BYTES;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct reader r = reader_of(stops + middle * GSYM_LINE_STOP_BYTES, 4);
+		if (start_vaddr + reader_u32(&r) <= vaddr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return;
+	struct reader stop =
+		reader_of(stops + (low - 1) * GSYM_LINE_STOP_BYTES, GSYM_LINE_STOP_BYTES);
+	walk->row.vaddr = start_vaddr + reader_u32(&stop);
+	walk->r = function->lines;
+	reader_skip(&walk->r, reader_u32(&stop));
+	walk->row.file = reader_u32(&stop);
+	walk->row.line = reader_u32(&stop);
+}
+
+bool gsym_line_find(const struct gsym_function_bytes *function, uint64_t start_vaddr,
+		    uint64_t vaddr, struct gsym_line *row)
+{
+	struct gsym_line_walk walk;
+	gsym_line_begin(&walk, function->lines, start_vaddr);
+	const uint8_t *begin = walk.r.pos;
+	begin_at_stop(&walk, function, start_vaddr, vaddr);
+	bool found = walk.r.pos != begin;
+	*row = walk.row;
+	while (gsym_line_next(&walk) && walk.row.vaddr <= vaddr) {
+		*row = walk.row;
+		found = true;
+	}
+	return found;
 }
 
 void gsym_call_begin(struct gsym_call_walk *walk, struct reader calls, uint64_t start_vaddr,
@@ -114,4 +172,65 @@ struct gsym_range gsym_call_range(struct gsym_call_walk *walk)
 {
 	uint64_t start_vaddr = walk->base_vaddr + reader_varint(&walk->ranges);
 	return (struct gsym_range){start_vaddr, start_vaddr + reader_varint(&walk->ranges)};
+}
+
+/* The calls found so far; the function itself, at depth 0, is around every address. */
+struct chain {
+	struct gsym_call *calls;
+	uint32_t depth; /* of the last one found */
+	bool is_done;
+};
+
+static void extend(struct chain *chain, const struct gsym_call_walk *walk)
+{
+	if (walk->depth <= chain->depth && walk->depth > 0) {
+		/* What is around the address must be in the last one found, and that is over. */
+		chain->is_done = chain->depth > 0;
+		return;
+	}
+	if (walk->depth == chain->depth + 1 && walk->covers) {
+		chain->calls[chain->depth++] =
+			(struct gsym_call){walk->name, walk->call_file, walk->call_line};
+		chain->is_done = chain->depth == GSYM_MAX_DEPTH;
+	}
+}
+
+/* Look at the GSYM_STOP_CALLS calls of a stop, if any of them covers off. */
+static void search_stop(struct chain *chain, const struct gsym_function_bytes *function,
+			struct reader stop, uint64_t start_vaddr, uint64_t vaddr)
+{
+	uint64_t off = vaddr - start_vaddr;
+	uint32_t lowest = reader_u32(&stop);
+	if (off < lowest || off >= reader_u32(&stop))
+		return;
+	struct gsym_call_walk walk;
+	gsym_call_begin(&walk, function->calls, start_vaddr, vaddr);
+	reader_skip(&walk.r, reader_u32(&stop));
+	walk.next_depth = reader_u32(&stop);
+	struct reader bases = function->call_bases;
+	reader_skip(&bases, (size_t)reader_u32(&stop) * 4);
+	if (walk.next_depth > GSYM_MAX_DEPTH)
+		return;
+	for (uint32_t i = 1; i <= walk.next_depth; i++)
+		walk.bases[i] = start_vaddr + reader_u32(&bases);
+	for (int i = 0; i < GSYM_STOP_CALLS && !chain->is_done && gsym_call_next(&walk); i++)
+		extend(chain, &walk);
+}
+
+uint32_t gsym_call_find(const struct gsym_function_bytes *function, uint64_t start_vaddr,
+			uint64_t vaddr, struct gsym_call calls[static GSYM_MAX_DEPTH])
+{
+	struct chain chain = {.calls = calls};
+	struct reader stops = function->call_stops;
+	if (reader_left_bytes(&stops)) {
+		while (reader_left_bytes(&stops) && !chain.is_done)
+			search_stop(&chain, function, reader_sub(&stops, GSYM_CALL_STOP_BYTES),
+				    start_vaddr, vaddr);
+		return chain.depth;
+	}
+	struct gsym_call_walk walk;
+	gsym_call_begin(&walk, function->calls, start_vaddr, vaddr);
+	while (!chain.is_done && gsym_call_next(&walk))
+		extend(&chain, &walk);
+	return chain.depth;
 }

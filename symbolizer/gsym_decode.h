@@ -17,7 +17,9 @@ struct gsym_function_bytes {
 	uint32_t name;       /* string */
 	uint32_t flags;      /* of enum gsym_flag; 0 in files of others */
 	struct reader lines, calls;
-	const uint8_t *words; /* Hearth's; the first is flags */
+	/* Hearth's; NULL, and nothing, where there are none. */
+	const uint8_t *flags_word;
+	struct reader line_stops, call_stops, call_bases;
 };
 
 /* has_words: Hearth's words follow. False: not a function. */
@@ -33,6 +35,10 @@ struct gsym_line_walk {
 
 void gsym_line_begin(struct gsym_line_walk *walk, struct reader lines, uint64_t start_vaddr);
 bool gsym_line_next(struct gsym_line_walk *walk);
+
+/* The row that holds at vaddr. False: there is none. */
+bool gsym_line_find(const struct gsym_function_bytes *function, uint64_t start_vaddr,
+		    uint64_t vaddr, struct gsym_line *row);
 
 /* In preorder. The first is the function itself, at depth 0. */
 struct gsym_call_walk {
@@ -54,3 +60,11 @@ void gsym_call_begin(struct gsym_call_walk *walk, struct reader calls, uint64_t 
 bool gsym_call_next(struct gsym_call_walk *walk);
 /* The next range of this call; to be called range_count times. */
 struct gsym_range gsym_call_range(struct gsym_call_walk *walk);
+
+struct gsym_call {
+	uint32_t name, call_file, call_line;
+};
+/* The calls around vaddr, outermost first, without the function itself; how many. Of siblings
+ * that overlap the first counts, as for LLVM. */
+uint32_t gsym_call_find(const struct gsym_function_bytes *function, uint64_t start_vaddr,
+			uint64_t vaddr, struct gsym_call calls[static GSYM_MAX_DEPTH]);

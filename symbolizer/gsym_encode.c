@@ -12,6 +12,7 @@ enum {
 	 * every range of its parent. */
 	MAX_RANGES = 1 << 20,
 	MAX_CALLS = 1 << 20,
+	MAX_STOPS_BYTES = 1 << 30,
 	SPECIAL_OPCODES = 256 - GSYM_LINE_FIRST_SPECIAL,
 	/* Lines one byte can step over; 16 bytes of code are left to it then, which covers most
 	 * steps of x86. LLVM's choice too. */
@@ -19,11 +20,21 @@ enum {
 	COUNTED_LINES = 64, /* steps from -64 to 63 are counted to choose the best span */
 };
 
+void gsym_encoder_init(struct gsym_encoder *encoder)
+{
+	*encoder = (struct gsym_encoder){0};
+	buf_init(&encoder->line_stops, MAX_STOPS_BYTES);
+	buf_init(&encoder->call_stops, MAX_STOPS_BYTES);
+	buf_init(&encoder->bases, MAX_STOPS_BYTES);
+}
+
 void gsym_encoder_fini(struct gsym_encoder *encoder)
 {
+	buf_fini(&encoder->line_stops);
+	buf_fini(&encoder->call_stops);
+	buf_fini(&encoder->bases);
 	free(encoder->calls);
 	free(encoder->ranges);
-	*encoder = (struct gsym_encoder){0};
 }
 
 static void append_sleb(struct buf *out, int64_t value)
@@ -138,7 +149,19 @@ static void append_row(struct buf *out, int64_t first_step, uint64_t pc_step, in
 	buf_append_varint(out, pc_step);
 }
 
-static void append_lines(struct buf *out, const struct gsym_function *function)
+/* Where a reader may begin, with row as the one that holds. */
+static void add_line_stop(struct gsym_encoder *encoder, const struct gsym_function *function,
+			  const struct gsym_line *row, size_t off)
+{
+	buf_append_u32le(&encoder->line_stops,
+			 (uint32_t)(row->vaddr - function->range.start_vaddr));
+	buf_append_u32le(&encoder->line_stops, (uint32_t)off);
+	buf_append_u32le(&encoder->line_stops, row->file);
+	buf_append_u32le(&encoder->line_stops, row->line);
+}
+
+static void append_lines(struct gsym_encoder *encoder, struct buf *out,
+			 const struct gsym_function *function)
 {
 	struct row_walk walk = {.function = function};
 	if (!next_row(&walk))
@@ -149,6 +172,7 @@ static void append_lines(struct buf *out, const struct gsym_function *function)
 	append_sleb(out, first_step + LINE_SPAN - 1);
 	buf_append_varint(out, walk.row.line);
 	struct gsym_line last = {function->range.start_vaddr, 1, walk.row.line};
+	size_t rows = 0;
 	do {
 		if (walk.row.file != last.file) {
 			buf_append_u8(out, GSYM_LINE_SET_FILE);
@@ -157,6 +181,8 @@ static void append_lines(struct buf *out, const struct gsym_function *function)
 		append_row(out, first_step, walk.row.vaddr - last.vaddr,
 			   (int64_t)walk.row.line - (int64_t)last.line);
 		last = walk.row;
+		if (++rows % GSYM_STOP_ROWS == 0)
+			add_line_stop(encoder, function, &last, out->len_bytes - block - 4);
 	} while (next_row(&walk));
 	buf_append_u8(out, GSYM_LINE_END);
 	close_block(out, block);
@@ -305,6 +331,36 @@ static void append_call(struct gsym_encoder *encoder, struct buf *out, size_t po
 	buf_append_varint(out, call->call_line);
 }
 
+/* The code that the GSYM_STOP_CALLS calls from first on cover. */
+static struct gsym_range covered_code(const struct gsym_encoder *encoder, size_t first)
+{
+	struct gsym_range all = {UINT64_MAX, 0};
+	for (size_t i = first; i < encoder->call_count && i < first + GSYM_STOP_CALLS; i++) {
+		const struct gsym_clipped *call = &encoder->calls[i];
+		const struct gsym_range *ranges = &encoder->ranges[call->first_range];
+		uint64_t end_vaddr = ranges[call->range_count - 1].end_vaddr;
+		if (ranges[0].start_vaddr < all.start_vaddr)
+			all.start_vaddr = ranges[0].start_vaddr;
+		if (end_vaddr > all.end_vaddr)
+			all.end_vaddr = end_vaddr;
+	}
+	return all;
+}
+
+static void add_call_stop(struct gsym_encoder *encoder, size_t first, uint32_t depth, size_t off,
+			  const uint64_t *bases)
+{
+	uint64_t start_vaddr = encoder->ranges[0].start_vaddr; /* of the function */
+	struct gsym_range code = covered_code(encoder, first);
+	buf_append_u32le(&encoder->call_stops, (uint32_t)(code.start_vaddr - start_vaddr));
+	buf_append_u32le(&encoder->call_stops, (uint32_t)(code.end_vaddr - start_vaddr));
+	buf_append_u32le(&encoder->call_stops, (uint32_t)off);
+	buf_append_u32le(&encoder->call_stops, depth);
+	buf_append_u32le(&encoder->call_stops, (uint32_t)(encoder->bases.len_bytes / 4));
+	for (uint32_t i = 1; i <= depth; i++)
+		buf_append_u32le(&encoder->bases, (uint32_t)(bases[i] - start_vaddr));
+}
+
 static void append_calls(struct gsym_encoder *encoder, struct buf *out)
 {
 	if (encoder->call_count < 2)
@@ -319,6 +375,8 @@ static void append_calls(struct gsym_encoder *encoder, struct buf *out)
 		for (; open_depth > depth; open_depth--)
 			buf_append_u8(out, 0); /* no more children */
 		open_depth = depth;
+		if (i % GSYM_STOP_CALLS == 1 && encoder->call_count > 2 * GSYM_STOP_CALLS)
+			add_call_stop(encoder, i, depth, out->len_bytes - block - 4, bases);
 		append_call(encoder, out, i, bases[depth]);
 		bases[depth + 1] = encoder->ranges[clipped->first_range].start_vaddr;
 	}
@@ -339,6 +397,45 @@ static bool is_preorder(const struct gsym_function *function)
 	return true;
 }
 
+static void append_words(struct gsym_encoder *encoder, struct buf *out, uint32_t flags)
+{
+	const struct buf *lines = &encoder->line_stops, *calls = &encoder->call_stops;
+	flags |= lines->len_bytes ? GSYM_FLAG_LINE_STOPS : 0;
+	flags |= calls->len_bytes ? GSYM_FLAG_CALL_STOPS : 0;
+	buf_append_u32le(out, flags);
+	if (lines->len_bytes) {
+		buf_append_u32le(out, (uint32_t)(lines->len_bytes / GSYM_LINE_STOP_BYTES));
+		buf_append(out, lines->data, lines->len_bytes);
+	}
+	if (calls->len_bytes) {
+		buf_append_u32le(out, (uint32_t)(calls->len_bytes / GSYM_CALL_STOP_BYTES));
+		buf_append_u32le(out, (uint32_t)(encoder->bases.len_bytes / 4));
+		buf_append(out, calls->data, calls->len_bytes);
+		buf_append(out, encoder->bases.data, encoder->bases.len_bytes);
+	}
+	while (out->len_bytes % 4)
+		buf_append_u8(out, 0);
+}
+
+static int encode(struct gsym_encoder *encoder, struct buf *out,
+		  const struct gsym_function *function, uint32_t flags)
+{
+	buf_clear(&encoder->line_stops);
+	buf_clear(&encoder->call_stops);
+	buf_clear(&encoder->bases);
+	buf_append_u32le(out, (uint32_t)(function->range.end_vaddr - function->range.start_vaddr));
+	buf_append_u32le(out, function->name);
+	append_lines(encoder, out, function);
+	append_calls(encoder, out);
+	buf_append_u32le(out, GSYM_BLOCK_END);
+	buf_append_u32le(out, 0);
+	append_words(encoder, out, flags);
+	int rc = buf_error(out) ? buf_error(out) : buf_error(&encoder->line_stops);
+	if (!rc)
+		rc = buf_error(&encoder->call_stops);
+	return rc ? rc : buf_error(&encoder->bases);
+}
+
 int gsym_encode(struct gsym_encoder *encoder, struct buf *out, const struct gsym_function *function,
 		uint32_t flags)
 {
@@ -348,16 +445,7 @@ int gsym_encode(struct gsym_encoder *encoder, struct buf *out, const struct gsym
 	if (rc)
 		return rc;
 	size_t begin = out->len_bytes;
-	buf_append_u32le(out, (uint32_t)(function->range.end_vaddr - function->range.start_vaddr));
-	buf_append_u32le(out, function->name);
-	append_lines(out, function);
-	append_calls(encoder, out);
-	buf_append_u32le(out, GSYM_BLOCK_END);
-	buf_append_u32le(out, 0);
-	buf_append_u32le(out, flags);
-	while (out->len_bytes % 4)
-		buf_append_u8(out, 0);
-	rc = buf_error(out);
+	rc = encode(encoder, out, function, flags & (GSYM_FLAG_FOLDED | GSYM_FLAG_MARK_ONLY));
 	if (rc) {
 		out->len_bytes = begin;
 		out->error = 0;

@@ -17,6 +17,9 @@
 enum gsym_flag {
 	GSYM_FLAG_FOLDED = 1 << 0,
 	GSYM_FLAG_MARK_ONLY = 1 << 1,
+	/* Written by gsym_encode(): tables follow, as gsym_decode.h has them. */
+	GSYM_FLAG_LINE_STOPS = 1 << 2,
+	GSYM_FLAG_CALL_STOPS = 1 << 3,
 };
 
 /* An inlined call whose ranges lie within its parent's. */
@@ -27,12 +30,14 @@ struct gsym_clipped {
 
 /* Memory that functions encoded one after the other share. */
 struct gsym_encoder {
+	struct buf line_stops, call_stops, bases; /* of the function being encoded */
 	struct gsym_clipped *calls;
 	size_t call_count, call_cap;
 	struct gsym_range *ranges;
 	size_t range_count, range_cap;
 };
 
+void gsym_encoder_init(struct gsym_encoder *encoder);
 void gsym_encoder_fini(struct gsym_encoder *encoder);
 
 /* Append function, cut to its range, which is not empty and at most 4 GiB; out is aligned to 4

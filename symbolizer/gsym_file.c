@@ -1,11 +1,15 @@
 #include "symbolizer/gsym_file.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "base/auto.h"
+#include "base/reader.h"
 #include "symbolizer/gsym_format.h"
 
 enum { CHUNK_BYTES = 64 << 10 };
@@ -171,4 +175,56 @@ int gsym_file_write(const struct gsym_contents *contents, int fd, struct err *er
 		    contents->placed[i].size_bytes);
 	put_trailer(sink);
 	return sink->error ? err_set(err, sink->error, "write a GSYM file: %m") : 0;
+}
+
+/* Exactly len_bytes at off. */
+static int read_at(int fd, uint64_t off, uint8_t *data, size_t len_bytes, struct err *err)
+{
+	size_t done_bytes = 0;
+	while (done_bytes < len_bytes) {
+		ssize_t got = pread(fd, data + done_bytes, len_bytes - done_bytes,
+				    (off_t)(off + done_bytes));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_set(err, -errno, "read a GSYM file: %m");
+		if (!got)
+			return err_set(err, -EBADMSG, "a GSYM file that is cut");
+		done_bytes += (size_t)got;
+	}
+	return 0;
+}
+
+int gsym_file_check(int fd, struct err *err)
+{
+	struct stat st;
+	if (fstat(fd, &st))
+		return err_set(err, -errno, "fstat: %m");
+	if (!S_ISREG(st.st_mode) || st.st_size < GSYM_HEADER_BYTES + GSYM_TRAILER_BYTES)
+		return err_set(err, -EBADMSG, "not a GSYM file");
+	AUTO_MEM uint8_t *chunk = malloc(CHUNK_BYTES);
+	if (!chunk)
+		return err_set(err, -ENOMEM, "GSYM file: %m");
+	uint64_t checked_bytes = (uint64_t)st.st_size - GSYM_TRAILER_BYTES;
+	uint32_t crc = 0;
+	int rc = 0;
+	for (uint64_t off = 0; !rc && off < checked_bytes;) {
+		uint64_t left = checked_bytes - off;
+		size_t step = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+		rc = read_at(fd, off, chunk, step, err);
+		if (!rc)
+			crc = (uint32_t)crc32_z(crc, chunk, step);
+		off += step;
+	}
+	if (!rc)
+		rc = read_at(fd, checked_bytes, chunk, GSYM_TRAILER_BYTES, err);
+	if (rc)
+		return rc;
+	struct reader r = reader_of(chunk, GSYM_TRAILER_BYTES);
+	const char *magic = reader_bytes(&r, strlen(GSYM_TRAILER_MAGIC));
+	uint32_t version = reader_u32(&r);
+	bool is_right = !memcmp(magic, GSYM_TRAILER_MAGIC, strlen(GSYM_TRAILER_MAGIC)) &&
+			version == GSYM_TRAILER_VERSION && reader_u32(&r) == crc &&
+			reader_u64(&r) == (uint64_t)st.st_size;
+	return is_right ? 0 : err_set(err, -EBADMSG, "a GSYM file that is damaged");
 }

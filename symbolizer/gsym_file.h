@@ -31,3 +31,8 @@ struct gsym_contents {
 
 /* Write at fd's position. -EFBIG: more than 4 GiB or 4 Gi functions; write(2)'s errors. */
 int gsym_file_write(const struct gsym_contents *contents, int fd, struct err *err);
+
+/* Read a whole file that gsym_file_write() wrote, and compare its checksum: for files that may
+ * have been on their way to the disk when the machine stopped. -EBADMSG: it is cut, damaged, or
+ * written by others; pread(2)'s errors. */
+int gsym_file_check(int fd, struct err *err);

@@ -11,7 +11,17 @@
  *	trailer			Hearth's, 24 bytes; LLVM's reader does not look there
  *
  * In a file with the trailer each function is followed by Hearth's own words, right behind the
- * block of type 0 that ends it for LLVM: see gsym_encode.h.
+ * block of type 0 that ends it for LLVM, all of 4 bytes and perhaps not aligned:
+ *
+ *	flags			of enum gsym_flag
+ *	line stops		if flagged: count, then {code offset, byte offset, file, line}:
+ *				the row there, and where in the block of lines the next begins
+ *	call stops		if flagged: count of stops, count of bases, then for each stop
+ *				{lowest, highest code offset + 1, byte offset, depth, first base}:
+ *				where in the block of calls the next GSYM_STOP_CALLS calls begin,
+ *				and what code they cover; then the bases, code offsets: of
+ *				{1 .. depth} for each stop, what ranges there are relative to
+ *
  * https://github.com/llvm/llvm-project/blob/llvmorg-14.0.6/llvm/include/llvm/DebugInfo/GSYM/Header.h
  */
 #pragma once
@@ -36,6 +46,14 @@ enum {
 	GSYM_LINE_ADVANCE_PC = 2, /* and emit a row */
 	GSYM_LINE_ADVANCE_LINE = 3,
 	GSYM_LINE_FIRST_SPECIAL = 4, /* advance both and emit a row */
+
+	/* A place to begin in the middle, every so many rows and calls. Looking up an address
+	 * walks over half as many rows and about twice as many calls; more stops cost more
+	 * bytes, an eighth of what they are for. */
+	GSYM_STOP_ROWS = 48,
+	GSYM_STOP_CALLS = 16,
+	GSYM_LINE_STOP_BYTES = 16,
+	GSYM_CALL_STOP_BYTES = 20,
 
 	/* LLVM's reader recurses once a level. */
 	GSYM_MAX_DEPTH = 200,
