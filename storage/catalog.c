@@ -373,16 +373,6 @@ void catalog_set_aside(struct catalog *catalog, struct partition *partition, boo
 	pthread_mutex_unlock(&catalog->lock);
 }
 
-static void unlink_partition(const char *path)
-{
-	static const char *const suffixes[] = {"", "-wal", "-shm"};
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		char file[PATH_MAX + 16];
-		snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
-		unlink(file);
-	}
-}
-
 void catalog_retire(struct catalog *catalog, uint64_t max_bytes,
 		    bool (*is_kept)(const void *ctx, const char *path), const void *ctx)
 {
@@ -397,7 +387,7 @@ void catalog_retire(struct catalog *catalog, uint64_t max_bytes,
 			continue;
 		}
 		bytes -= partition_size_bytes(path);
-		unlink_partition(path);
+		partition_unlink(path);
 		drop_at(catalog, i);
 	}
 	pthread_mutex_unlock(&catalog->lock);

@@ -11,14 +11,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 
 enum { MAX_IDLE_SESSIONS = 4 };
 
-/* By which a change of the file is seen without opening it. */
+/* The coarsest time stamps of files: FAT's. */
+#define TIME_STAMP_STEP_NS (2 * NS_PER_S)
+
+/* What is seen of a file without opening it. */
 struct file_state {
 	int64_t size_bytes, wal_bytes;
-	int64_t changed_unix_ns, wal_changed_unix_ns;
+	int64_t changed_unix_ns;
+	bool has_wal;
 };
 
 struct partition {
@@ -32,7 +37,7 @@ struct partition {
 	size_t active_count;
 	uint64_t last_use;
 	struct extent extent;
-	struct file_state extent_state;
+	struct file_state extent_state; /* zero: extent is not known */
 
 	pthread_rwlock_t tables_lock; /* sessions hold it for reading */
 	struct tables *tables;
@@ -77,6 +82,16 @@ static int sync_directory(const char *path)
 	return fd < 0 || fsync(fd) ? -errno : 0;
 }
 
+void partition_unlink(const char *path)
+{
+	static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		char file[PATH_MAX + 16];
+		snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
+		unlink(file);
+	}
+}
+
 int partition_create(const char *path, int64_t start_unix_s, int64_t end_unix_s, struct err *err)
 {
 	char making[PATH_MAX];
@@ -84,7 +99,7 @@ int partition_create(const char *path, int64_t start_unix_s, int64_t end_unix_s,
 		return err_set(err, -ENAMETOOLONG, "%s: %m", path);
 	if (!access(path, F_OK))
 		return err_set(err, -EEXIST, "%s: %m", path);
-	unlink(making);
+	partition_unlink(making);
 	int rc = fill_new(making, start_unix_s, end_unix_s, err);
 	if (!rc && rename(making, path))
 		rc = err_set(err, -errno, "rename %s: %m", making);
@@ -92,10 +107,7 @@ int partition_create(const char *path, int64_t start_unix_s, int64_t end_unix_s,
 		rc = sync_directory(path);
 		return rc ? err_set(err, rc, "sync the directory of %s: %m", path) : 0;
 	}
-	unlink(making);
-	char journal[PATH_MAX + 16];
-	snprintf(journal, sizeof(journal), "%s-journal", making);
-	unlink(journal);
+	partition_unlink(making);
 	return rc;
 }
 
@@ -241,7 +253,8 @@ static struct session *take_idle(struct partition *partition, uint64_t use_numbe
 		session->next = NULL;
 	}
 	partition->active_count++;
-	partition->last_use = use_number;
+	if (use_number > partition->last_use)
+		partition->last_use = use_number;
 	pthread_mutex_unlock(&partition->lock);
 	return session;
 }
@@ -261,8 +274,16 @@ static void give_back(struct partition *partition, struct session *session, bool
 		close_session(session);
 }
 
-/* Brings the shared tables up to this session's view and leaves them locked for reading. */
-static int load_tables(struct session *session, struct err *err)
+/* Fixes the view of the file that this session has. Here and not later, since here it may
+ * wait for a writer who enters or leaves WAL mode, and he for those who read: nobody may wait
+ * for the file with tables_lock held while another reads it and waits for tables_lock. */
+static int begin_view(struct session *session, struct err *err)
+{
+	int rc = db_run(session->db, BEGIN_READ, DB_NO_ARGS, err);
+	return rc ? rc : db_run(session->db, SELECT_SPAN, DB_NO_ARGS, err); /* takes the lock */
+}
+
+static int update_tables(struct session *session, struct err *err)
 {
 	struct partition *partition = session->partition;
 	pthread_rwlock_wrlock(&partition->tables_lock);
@@ -273,15 +294,26 @@ static int load_tables(struct session *session, struct err *err)
 		partition->tables = NULL;
 	}
 	pthread_rwlock_unlock(&partition->tables_lock);
-	if (rc)
-		return rc;
-	pthread_rwlock_rdlock(&partition->tables_lock);
-	if (partition->tables) {
-		session->tables = partition->tables->profile;
-		return 0;
+	return rc;
+}
+
+/* Brings the shared tables up to this session's view and leaves them locked for reading. */
+static int load_tables(struct session *session, struct err *err)
+{
+	struct partition *partition = session->partition;
+	for (;;) {
+		int rc = update_tables(session, err);
+		if (rc)
+			return rc;
+		pthread_rwlock_rdlock(&partition->tables_lock);
+		if (partition->tables)
+			break;
+		/* Another session failed meanwhile, perhaps for want of memory, and took them
+		 * away. That says nothing of the file: load them again. */
+		pthread_rwlock_unlock(&partition->tables_lock);
 	}
-	pthread_rwlock_unlock(&partition->tables_lock);
-	return err_set(err, -EBADMSG, "tables could not be read");
+	session->tables = partition->tables->profile;
+	return 0;
 }
 
 int session_open(struct session **out, struct partition *partition, uint64_t use_number,
@@ -290,7 +322,7 @@ int session_open(struct session **out, struct partition *partition, uint64_t use
 	struct session *session = take_idle(partition, use_number);
 	int rc = session ? 0 : open_session(&session, partition, err);
 	if (!rc)
-		rc = db_run(session->db, BEGIN_READ, DB_NO_ARGS, err);
+		rc = begin_view(session, err);
 	if (!rc)
 		rc = load_tables(session, err);
 	if (rc) {
@@ -321,10 +353,18 @@ static void state_of(const char *path, struct file_state *state)
 		state->size_bytes = st.st_size;
 		state->changed_unix_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
 	}
-	if (!stat(wal, &st)) {
+	state->has_wal = !stat(wal, &st);
+	if (state->has_wal)
 		state->wal_bytes = st.st_size;
-		state->wal_changed_unix_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
-	}
+}
+
+/* Will the next change show in size and time? Not while there is a WAL: that is written before
+ * what it says counts, and then over and over at the same size. Nor just after a change: the
+ * next one may get the same time stamp. */
+static bool is_at_rest(const struct file_state *state)
+{
+	return state->size_bytes && !state->has_wal &&
+	       clock_unix_ns() - state->changed_unix_ns > TIME_STAMP_STEP_NS;
 }
 
 uint64_t partition_size_bytes(const char *path)
@@ -358,15 +398,16 @@ int partition_extent(struct partition *partition, struct extent *extent, struct 
 {
 	struct file_state state;
 	state_of(partition->path, &state);
+	bool will_tell = is_at_rest(&state);
 	pthread_mutex_lock(&partition->lock);
-	bool is_known =
-		state.size_bytes && !memcmp(&state, &partition->extent_state, sizeof(state));
+	bool is_known = will_tell && state.size_bytes == partition->extent_state.size_bytes &&
+			state.changed_unix_ns == partition->extent_state.changed_unix_ns;
 	*extent = partition->extent;
 	pthread_mutex_unlock(&partition->lock);
 	if (is_known)
 		return 0;
 	int rc = read_extent(partition, extent, err);
-	if (rc)
+	if (rc || !will_tell)
 		return rc;
 	pthread_mutex_lock(&partition->lock);
 	partition->extent = *extent;

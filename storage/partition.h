@@ -28,6 +28,9 @@ bool partition_name_parse(const char *name, int64_t *start_unix_s);
  * it is complete. -EEXIST, -ENOSPC, -EACCES, ... */
 int partition_create(const char *path, int64_t start_unix_s, int64_t end_unix_s, struct err *err);
 
+/* Remove a partition's file, if there is one, and those that SQLite keeps beside it. */
+void partition_unlink(const char *path);
+
 struct partition; /* opaque */
 
 /* Touches no file. One reference. -ENOMEM. */
@@ -47,7 +50,7 @@ struct extent {
 	int64_t oldest_unix_us; /* 0 when there are none */
 	int64_t newest_unix_us;
 };
-/* What it holds; asked of the file only when that has changed. */
+/* What it holds; of a file at rest asked only when that has changed. */
 int partition_extent(struct partition *partition, struct extent *extent, struct err *err);
 /* Bytes of the file and its WAL; 0 when it is gone. */
 uint64_t partition_size_bytes(const char *path);
