@@ -99,11 +99,14 @@ static int check_identity(struct db *db, struct err *err)
 static int prepare_mode(struct db *db, enum db_mode mode, struct err *err)
 {
 	if (mode == DB_CREATE) {
-		/* One transaction in rollback mode; synced before the file gets its name. */
+		/* One transaction in rollback mode; synced before the file gets its name. Then
+		 * WAL mode, which is entered without waiting only while nobody reads. */
 		int rc = exec(db, "BEGIN", err);
 		if (!rc)
 			rc = exec(db, schema_sql, err);
-		return rc ? rc : exec(db, "COMMIT", err);
+		if (!rc)
+			rc = exec(db, "COMMIT", err);
+		return rc ? rc : exec(db, "PRAGMA journal_mode = WAL", err);
 	}
 	int rc = check_identity(db, err);
 	if (rc || mode != DB_WRITE)

@@ -24,7 +24,7 @@ enum db_mode {
 	DB_READ,       /* beside a writer, or of a file at rest */
 	DB_READ_ALONE, /* nobody writes: takes no lock, needs no right to write */
 	DB_WRITE,      /* WAL mode */
-	DB_CREATE,     /* makes the file with the schema in it */
+	DB_CREATE,     /* makes the file with the schema in it, in WAL mode */
 };
 
 /* Open path and check that it is a partition of this version. -EBADMSG: it is not, or it is
