@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -40,7 +41,7 @@ static int visit_partition(struct store *store, struct partition *partition, eng
 		catalog_set_aside(store->catalog, partition, false, local.text);
 		return 0;
 	}
-	if (rc == -ENOENT) /* removed to make room */
+	if (rc == -ENOENT && access(partition_path(partition), F_OK)) /* removed to make room */
 		return 0;
 	if (rc && err)
 		*err = local;
