@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct rec_stack) == 88, "layout changed: bump ABI_VERSION
  * of the frame whose ip is the last of frames[], and a slice of stack memory. Follows frames[] in
  * a record with STACK_TAIL; such a stack is not interned. */
 #define ABI_REGISTERS   16
-#define ABI_SLICE_BYTES 16384
+#define ABI_SLICE_BYTES 65536
 
 struct rec_tail {
 	__u64 ip;

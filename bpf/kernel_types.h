@@ -1,7 +1,8 @@
 /*
  * kernel_types: the few kernel structures the programs read, declared by hand with only the
  * members they use. CO-RE relocates them against the BTF of the running kernel, so the build
- * needs no BTF of its own. Members: include/linux/sched.h, sched/signal.h.
+ * needs no BTF of its own. Members: include/linux/sched.h, sched/signal.h, mm_types.h,
+ * arch/x86/include/asm/processor.h.
  */
 #pragma once
 #include <linux/types.h>
@@ -21,19 +22,28 @@ struct sched_entity {
 	__u64 prev_sum_exec_runtime;
 };
 
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
-	void *mm;
+	struct mm_struct *mm;
 	void *stack;
 	unsigned int in_execve : 1;
 	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;
 	char comm[16];
+	struct thread_struct thread;
 };
 
 #pragma clang attribute pop

@@ -22,6 +22,8 @@ const volatile __u32 abi_version = ABI_VERSION;
 const volatile __u64 cfg_period_ns = 10101010;
 const volatile __u32 cfg_follow = 0; /* only processes in `followed` */
 const volatile __u32 cfg_ring_bytes = 0;
+/* Of stack in a tail, at most: what there is room for in `scratches`. */
+const volatile __u32 cfg_slice_bytes = ABI_SLICE_BYTES;
 
 /* Bumped by user space; entries of older generations are sent whole again. */
 __u32 generation = 1;
@@ -32,14 +34,14 @@ __u32 generation = 1;
 #define MAX_FRAMES (ABI_MAX_KERNEL_FRAMES + ABI_MAX_USER_FRAMES)
 
 struct scratch {
+	struct walk walk;
+	struct pt_regs regs; /* of user space */
+	/* All that is sent begins here. */
 	struct rec_stack rec;
 	__u64 frames[MAX_FRAMES]; /* rec.frames[] */
 	/* A tail begins right behind the frames there are, so this is room for the last one. */
 	struct rec_tail tail_room;
-	__u8 slice_room[ABI_SLICE_BYTES];
-	/* From here on nothing is sent. */
-	struct walk walk;
-	struct pt_regs regs; /* of user space */
+	__u8 slice_room[ABI_SLICE_BYTES]; /* cfg_slice_bytes of them are there */
 };
 
 struct cpu_clock {
@@ -66,8 +68,10 @@ struct {
 	__type(value, __u32);
 } followed SEC(".maps");
 
+/* One for each CPU. Values of per-CPU maps cannot be so large: PCPU_MIN_UNIT_SIZE in
+ * include/linux/percpu.h. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct scratch);
@@ -86,6 +90,12 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } stats SEC(".maps");
+
+static __always_inline struct scratch *this_scratch(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	return bpf_map_lookup_elem(&scratches, &cpu);
+}
 
 static __always_inline void count(__u32 stat, __u64 by)
 {
@@ -164,8 +174,7 @@ static __always_inline __u32 fill_kernel(struct scratch *scratch, void *ctx)
  * itself, as such functions could not be given pointers before v5.13. */
 __attribute__((noinline)) int take_frame(void)
 {
-	__u32 zero = 0;
-	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	struct scratch *scratch = this_scratch();
 	if (!scratch)
 		return 1;
 	struct walk *walk = &scratch->walk;
@@ -234,6 +243,25 @@ static __always_inline __u32 wants_tail(__u32 walk_end)
 
 #define SLICE_CHUNK_BYTES 1024
 
+static __always_inline __u64 least_above(__u64 least, __u64 at, __u64 floor)
+{
+	return at > floor && at < least ? at : least;
+}
+
+/* How much of the stack from `at` on may be of use. No frame is above the place where the kernel
+ * began the main thread's stack, nor above a thread's control block, which C libraries put where
+ * the thread's stack begins. What is sent must not fill the ring: the fuller it is, the less. */
+static __always_inline __u32 slice_limit(__u64 at)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 used_bytes = bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA);
+	__u64 left_bytes = used_bytes < cfg_ring_bytes ? cfg_ring_bytes - used_bytes : 0;
+	__u64 end = least_above(at + cfg_slice_bytes, at + left_bytes / 64, at);
+	end = least_above(end, BPF_CORE_READ(task, mm, start_stack), at);
+	end = least_above(end, BPF_CORE_READ(task, thread.fsbase), at);
+	return end - at;
+}
+
 /* Behind the frames: where the walk stopped, and the stack from there on. */
 static __always_inline __u32 fill_tail(struct scratch *scratch, __u32 frames)
 {
@@ -261,8 +289,10 @@ static __always_inline __u32 fill_tail(struct scratch *scratch, __u32 frames)
 	__builtin_memcpy(tail->registers, registers, sizeof(registers));
 	/* Aligned chunks: none reaches into a page that holds nothing of the stack. */
 	__u64 at = walk->sp & ~(SLICE_CHUNK_BYTES - 1ULL);
-	__u32 slice_bytes = 0;
-	for (int i = 0; i < ABI_SLICE_BYTES / SLICE_CHUNK_BYTES; i++) {
+	__u32 slice_bytes = 0, limit_bytes = slice_limit(at);
+	for (__u32 i = 0; i < cfg_slice_bytes / SLICE_CHUNK_BYTES; i++) {
+		if (i * SLICE_CHUNK_BYTES >= limit_bytes)
+			break;
 		if (bpf_probe_read_user(tail->slice + i * SLICE_CHUNK_BYTES, SLICE_CHUNK_BYTES,
 					(void *)(at + i * SLICE_CHUNK_BYTES)))
 			break;
@@ -293,7 +323,7 @@ static __always_inline __u64 hash_stack(const struct scratch *scratch)
 
 #define MAX_RECORD_BYTES                                                                   \
 	(sizeof(struct rec_stack) + MAX_FRAMES * sizeof(__u64) + sizeof(struct rec_tail) + \
-	 ABI_SLICE_BYTES)
+	 cfg_slice_bytes)
 
 /* Waking user space costs more than all the rest; it looks by itself every 100 ms. */
 static __always_inline __u64 wakeup_flags(void)
@@ -310,7 +340,7 @@ static __always_inline long send_whole(struct scratch *scratch, __u32 size_bytes
 		size_bytes = MAX_RECORD_BYTES;
 	rec->sample.kind = REC_STACK;
 	rec->sample.size_bytes = size_bytes;
-	return bpf_ringbuf_output(&samples, scratch, size_bytes, flags);
+	return bpf_ringbuf_output(&samples, rec, size_bytes, flags);
 }
 
 static __always_inline long send(struct scratch *scratch, __u32 frames)
@@ -368,8 +398,7 @@ static __always_inline __u32 is_followed(__u32 pid)
 static __always_inline void take_sample(struct bpf_perf_event_data *ctx, __u64 now_mono_ns,
 					__u64 pid_tid, __u32 weight_ns)
 {
-	__u32 zero = 0;
-	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	struct scratch *scratch = this_scratch();
 	count(STAT_TAKEN, 1);
 	if (!scratch) {
 		count(STAT_NO_SCRATCH, 1);

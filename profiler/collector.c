@@ -22,9 +22,6 @@ enum { MIN_ROUND_MS = 5 };
 /* A second at most may be missing after a crash: a batch, the round that closes it, and the time
  * it takes to name and store it. */
 static const uint64_t BATCH_NS = 750 * UINT64_C(1000000);
-/* Stacks that the kernel's walker could not finish are finished where batches are named, and
- * their rows laid before the walker: the sooner, the fewer go this way. */
-static const uint64_t TAIL_BATCH_NS = 50 * UINT64_C(1000000);
 static const uint64_t GENERATION_NS = 60 * UINT64_C(1000000000);
 enum { MAX_PENDING = 1 << 20 };
 
@@ -55,11 +52,11 @@ struct collector {
 	size_t orphan_count, orphan_cap;
 
 	struct batch *batch;
-	bool has_tails;        /* the batch has stacks whose rows the kernel's walker wants */
 	uint64_t batch_number; /* marks threads and stacks that are in the batch */
 	uint32_t generation;
 	uint64_t generation_mono_ns, batch_mono_ns, house_mono_ns;
 	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
+	uint64_t tail_bytes;                   /* raw_stack_add_tail() */
 	bool needs_rescan;
 	bool cpus_failed; /* the last follow_cpus() did */
 
@@ -146,7 +143,6 @@ static int start_batch(struct collector *collector, uint64_t now_mono_ns)
 {
 	collector->batch_number++;
 	collector->batch_mono_ns = now_mono_ns;
-	collector->has_tails = false;
 	return batch_new(&collector->batch, now_mono_ns);
 }
 
@@ -428,7 +424,6 @@ static int add_tail_sample(struct collector *collector, const struct rec_stack *
 		return -ENOMEM;
 	process_note_cgroup(process, rec->cgroup_id);
 	process->exec_id = rec->exec_id;
-	collector->has_tails = true;
 	push_process(collector, process, rec->sample.end_mono_ns);
 	struct raw_ips ips = {rec->frames, rec->kernel_frames, rec->user_frames, rec->flags,
 			      rec->walk_end};
@@ -437,9 +432,12 @@ static int add_tail_sample(struct collector *collector, const struct rec_stack *
 		.end_mono_ns = rec->sample.end_mono_ns,
 		.weight_ns = rec->sample.weight_ns,
 	};
-	int rc = stack ? raw_stack_add_tail(stack, tail, process) : -ENOMEM;
-	if (!rc)
-		rc = place_thread(collector, process, rec->sample.tid, &sample.thread);
+	if (!stack)
+		return -ENOMEM;
+	/* Without its tail the stack stays as far as it is, and says why. */
+	if (!raw_stack_add_tail(stack, tail, process, &collector->tail_bytes))
+		collector->options.tail(collector->options.ctx, stack);
+	int rc = place_thread(collector, process, rec->sample.tid, &sample.thread);
 	if (!rc)
 		rc = batch_add_stack(collector->batch, stack, &sample.stack);
 	raw_stack_unref(stack);
@@ -615,8 +613,7 @@ void collector_run(struct collector *collector)
 		round_once(collector);
 		uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
 		next_generation(collector, now_mono_ns);
-		if (now_mono_ns - collector->batch_mono_ns <
-		    (collector->has_tails ? TAIL_BATCH_NS : BATCH_NS))
+		if (now_mono_ns - collector->batch_mono_ns < BATCH_NS)
 			continue;
 		close_batch(collector, now_mono_ns);
 		keep_house(collector, now_mono_ns);

@@ -29,6 +29,8 @@ struct collector_options {
 	uint64_t (*push_epoch)(void *ctx);
 	/* Takes them away again: the process has ended, and its pid may be another's soon. */
 	void (*forget)(void *ctx, uint32_t pid);
+	/* A stack came that the kernel's walker had to leave: it wants what is missing soon. */
+	void (*tail)(void *ctx, struct raw_stack *stack);
 	void (*tick)(void *ctx, uint64_t now_mono_ns); /* once a round */
 	/* Takes a closed batch over. False: no room; the batch is still the collector's. */
 	bool (*emit)(void *ctx, struct batch *batch);

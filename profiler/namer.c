@@ -354,9 +354,6 @@ static int name_all(struct naming *naming)
 	AUTO_MEM struct stack_end *ends = calloc(batch->stack_count + 1, sizeof(*ends));
 	if (!threads || !stacks || !ends)
 		return -ENOMEM;
-	/* Before any names: the kernel side waits for rows, nobody waits for symbol tables. */
-	for (size_t i = 0; i < batch->stack_count; i++)
-		unwinder_prepare(naming->namer->options.unwinder, batch->stacks[i]);
 	int rc = 0;
 	for (size_t i = 0; i < batch->thread_count && !rc; i++)
 		rc = name_thread(naming, &batch->threads[i], &threads[i]);

@@ -11,6 +11,7 @@
 #include "profiler/collector.h"
 #include "profiler/cpu_list.h"
 #include "profiler/namer.h"
+#include "profiler/row_loader.h"
 #include "profiler/sampler.h"
 
 enum { DEFAULT_RATE_HZ = 99, DEFAULT_RING_BYTES = 8 << 20, QUEUE_SAMPLES = 1 << 20 };
@@ -21,6 +22,7 @@ struct profiler {
 	struct collector *collector;
 	struct umem *umem;
 	struct unwinder *unwinder;
+	struct row_loader *row_loader;
 	struct quality *quality;
 	const struct process *pushed; /* collector's thread: whose block umem is setting */
 	struct namer *namer;
@@ -74,6 +76,12 @@ static void forget(void *ctx, uint32_t pid)
 {
 	const struct profiler *profiler = ctx;
 	umem_remove_process(profiler->umem, pid);
+}
+
+static void tail(void *ctx, struct raw_stack *stack)
+{
+	const struct profiler *profiler = ctx;
+	row_loader_add(profiler->row_loader, stack);
 }
 
 static void tick(void *ctx, uint64_t now_mono_ns)
@@ -137,6 +145,8 @@ static int open_parts(struct profiler *profiler, struct err *err)
 	if (!rc)
 		rc = unwinder_new(&profiler->unwinder, profiler->umem, options->cache_directory,
 				  err);
+	if (!rc)
+		rc = row_loader_new(&profiler->row_loader, profiler->unwinder, err);
 	if (rc)
 		return rc;
 	struct collector_options collecting = {
@@ -145,6 +155,7 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.push = push,
 		.push_epoch = push_epoch,
 		.forget = forget,
+		.tail = tail,
 		.tick = tick,
 		.emit = enqueue,
 		.warn = warn,
@@ -227,6 +238,7 @@ void profiler_free(struct profiler *profiler)
 		return;
 	profiler_stop(profiler);
 	batch_queue_free(profiler->queue);
+	row_loader_free(profiler->row_loader); /* before the collector, which counts tails */
 	namer_free(profiler->namer);
 	quality_free(profiler->quality);
 	collector_free(profiler->collector);

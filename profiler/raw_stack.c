@@ -9,15 +9,27 @@ struct raw_stack *raw_stack_ref(struct raw_stack *stack)
 	return stack;
 }
 
+static size_t tail_bytes(const struct rec_tail *rec)
+{
+	return sizeof(struct raw_tail) + rec->slice_bytes;
+}
+
+static void tail_free(struct raw_tail *tail)
+{
+	if (!tail)
+		return;
+	__atomic_sub_fetch(tail->held_bytes, tail_bytes(&tail->rec), __ATOMIC_RELAXED);
+	process_map_unref(tail->map);
+	free(tail);
+}
+
 void raw_stack_unref(struct raw_stack *stack)
 {
 	if (!stack || __atomic_sub_fetch(&stack->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	for (uint32_t i = 0; i < stack->kernel_frames + stack->user_frames; i++)
 		mapped_file_unref(stack->frames[i].file);
-	if (stack->tail)
-		process_map_unref(stack->tail->map);
-	free(stack->tail);
+	tail_free(stack->tail);
 	free(stack);
 }
 
@@ -64,9 +76,11 @@ struct raw_stack *raw_stack_locate(const struct raw_ips *ips, const struct proce
 }
 
 int raw_stack_add_tail(struct raw_stack *stack, const struct rec_tail *tail,
-		       struct process *process)
+		       struct process *process, uint64_t *held_bytes)
 {
-	struct raw_tail *copy = malloc(sizeof(*copy) + tail->slice_bytes);
+	if (__atomic_load_n(held_bytes, __ATOMIC_RELAXED) > RAW_TAILS_MAX_BYTES)
+		return -ENOSPC;
+	struct raw_tail *copy = malloc(tail_bytes(tail));
 	struct process_map *map = process_snapshot(process);
 	if (!copy || !map) {
 		free(copy);
@@ -74,6 +88,8 @@ int raw_stack_add_tail(struct raw_stack *stack, const struct rec_tail *tail,
 		return -ENOMEM;
 	}
 	copy->map = map;
+	copy->held_bytes = held_bytes;
+	__atomic_add_fetch(held_bytes, tail_bytes(tail), __ATOMIC_RELAXED);
 	memcpy(&copy->rec, tail, sizeof(*tail) + tail->slice_bytes);
 	stack->tail = copy;
 	return 0;

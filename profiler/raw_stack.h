@@ -10,6 +10,9 @@
 #include "bpf/abi.h"
 #include "profiler/processes.h"
 
+/* They wait for their names, and that may take seconds. */
+enum { RAW_TAILS_MAX_BYTES = 64 << 20 };
+
 struct raw_frame {
 	struct mapped_file *file; /* a reference; NULL: kernel code, or mapped by nobody */
 	uint64_t ip_or_off;       /* offset in the file when there is one */
@@ -18,6 +21,7 @@ struct raw_frame {
 /* The rest of a user stack: begins at the frame that is the last of the raw stack. */
 struct raw_tail {
 	struct process_map *map; /* a reference: of the moment of the sample */
+	uint64_t *held_bytes;    /* atomic: what all tails take, this one too */
 	struct rec_tail rec;     /* with rec.slice_bytes of stack behind it */
 };
 
@@ -44,9 +48,10 @@ struct raw_ips {
 /* Find the places in the process as it is now. NULL: no memory. */
 struct raw_stack *raw_stack_locate(const struct raw_ips *ips, const struct process *process);
 /* Copy the tail of a record (checked by the caller to be whole) into a stack nobody else has
- * yet. -ENOMEM. */
+ * yet. *held_bytes is the sum over tails, atomic, and outlives them. -ENOSPC: it would grow
+ * beyond RAW_TAILS_MAX_BYTES; -ENOMEM. */
 int raw_stack_add_tail(struct raw_stack *stack, const struct rec_tail *tail,
-		       struct process *process);
+		       struct process *process, uint64_t *held_bytes);
 struct raw_stack *raw_stack_ref(struct raw_stack *stack);
 void raw_stack_unref(struct raw_stack *stack); /* NULL is fine */
 

@@ -19,6 +19,10 @@
 
 enum { MAX_RING_BYTES = 1 << 30, DEFAULT_UMEM_BYTES = 32 << 20 };
 
+/* Where the BPF side puts a sample together, for all CPUs: as far as this goes, tails have
+ * slices of ABI_SLICE_BYTES, and beyond it down to MIN_SLICE_BYTES. */
+enum { MAX_SCRATCH_BYTES = 8 << 20, MIN_SLICE_BYTES = 16 << 10 };
+
 struct cpu_link {
 	uint32_t cpu;
 	int fd;              /* the clock event; the BPF program hangs on it and goes with it */
@@ -84,6 +88,21 @@ static int load_failed(int code, struct err *err)
 	return err_set(err, code, "the kernel refused the BPF programs: %m; see `hearth doctor`");
 }
 
+static int size_scratches(struct sampler *sampler, struct err *err)
+{
+	struct bpf_map *map = sampler->skel->maps.scratches;
+	uint32_t cpus = (uint32_t)sampler->possible_cpus;
+	uint32_t slice_bytes = ABI_SLICE_BYTES;
+	while (slice_bytes > MIN_SLICE_BYTES && slice_bytes * cpus > MAX_SCRATCH_BYTES)
+		slice_bytes /= 2;
+	sampler->skel->rodata->cfg_slice_bytes = slice_bytes;
+	int rc = bpf_map__set_value_size(map,
+					 bpf_map__value_size(map) - ABI_SLICE_BYTES + slice_bytes);
+	if (!rc)
+		rc = bpf_map__set_max_entries(map, cpus);
+	return rc ? err_set(err, rc, "size of scratch memory: %m") : 0;
+}
+
 static int configure(struct sampler *sampler, const struct sampler_options *options,
 		     struct err *err)
 {
@@ -102,6 +121,9 @@ static int configure(struct sampler *sampler, const struct sampler_options *opti
 	int rc = bpf_map__set_value_size(skel->maps.umem, sampler->umem_words * sizeof(uint32_t));
 	if (rc)
 		return err_set(err, rc, "size of unwind memory: %m");
+	rc = size_scratches(sampler, err);
+	if (rc)
+		return rc;
 	bpf_program__set_autoload(skel->progs.on_fork, options->pid_count > 0);
 	/* Its memory is allocated in advance. */
 	if (!options->pid_count)

@@ -27,9 +27,10 @@ struct file_rows {
 
 struct unwinder {
 	struct umem *umem;
-	int cache_fd;         /* -1: rows are not kept */
-	pthread_mutex_t lock; /* guards files: pushes look up, the walking thread adds */
-	struct map files;     /* struct file_rows by mapped_file */
+	int cache_fd;            /* -1: rows are not kept */
+	pthread_mutex_t walking; /* one walk at a time: guards scratch, and adding to files */
+	pthread_mutex_t lock;    /* guards files; taken inside the other, never for long */
+	struct map files;        /* struct file_rows by mapped_file */
 	_Atomic uint64_t files_epoch;
 	_Atomic uint64_t ends[STACK_ENDS]; /* of stacks that were finished here */
 	struct walked_stack scratch;
@@ -58,6 +59,7 @@ int unwinder_new(struct unwinder **out, struct umem *umem, const char *cache_dir
 	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
 	if (!unwinder)
 		return err_set(err, -ENOMEM, "unwinder: %m");
+	pthread_mutex_init(&unwinder->walking, NULL);
 	pthread_mutex_init(&unwinder->lock, NULL);
 	map_init(&unwinder->files, MAX_FILES);
 	unwinder->umem = umem;
@@ -80,6 +82,7 @@ void unwinder_free(struct unwinder *unwinder)
 	map_fini(&unwinder->files);
 	auto_close_fd(&unwinder->cache_fd);
 	pthread_mutex_destroy(&unwinder->lock);
+	pthread_mutex_destroy(&unwinder->walking);
 	free(unwinder);
 }
 
@@ -272,14 +275,21 @@ static void walk(struct unwinder *unwinder, const struct raw_stack *stack,
 
 void unwinder_prepare(struct unwinder *unwinder, const struct raw_stack *stack)
 {
-	if (stack->tail)
-		walk(unwinder, stack, &unwinder->scratch);
+	if (!stack->tail)
+		return;
+	pthread_mutex_lock(&unwinder->walking);
+	walk(unwinder, stack, &unwinder->scratch);
+	pthread_mutex_unlock(&unwinder->walking);
 }
 
 void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
 		     struct walked_stack *walked)
 {
+	if (stack->tail)
+		pthread_mutex_lock(&unwinder->walking);
 	walk(unwinder, stack, walked);
+	if (stack->tail)
+		pthread_mutex_unlock(&unwinder->walking);
 	if (stack->tail && (size_t)walked->end < STACK_ENDS)
 		atomic_fetch_add(&unwinder->ends[walked->end], 1);
 }

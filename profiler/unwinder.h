@@ -4,7 +4,7 @@
  * the next sample there needs no help.
  *
  * Reads unwind information of a file on the first need: it takes ms to hundreds of ms, once per
- * file. One thread; unwinder_push() and unwinder_files_epoch() from another one.
+ * file. Any thread (locked).
  */
 #pragma once
 #include <stdint.h>
@@ -38,7 +38,7 @@ void unwinder_prepare(struct unwinder *unwinder, const struct raw_stack *stack);
 void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
 		     struct walked_stack *walked);
 
-/* Lay the mappings of a process before the kernel side. Any thread. */
+/* Lay the mappings of a process before the kernel side. */
 int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_map *map);
 /* Moves when it became known that a file has no rows: its mappings need another push. Any
  * thread. */

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #define FRAME      __attribute__((noipa))
-#define MORE_MAX   (1 << 16)
+#define MORE_MAX   (40 << 10) /* beyond 16 bits, and with the rest within a slice (abi.h) */
+#define LESS_MAX   (16 << 10)
 #define TURN_LOOPS 20000000 /* some 10 ms */
 
 static uint64_t loops = TURN_LOOPS;
@@ -110,10 +111,10 @@ static int run_realign(void)
 	return realign(1, 2, 3, 4, 5, 6, 7, 200) + 1;
 }
 
-/* main < large_outer < large < burn: 64 KiB of stack in each */
+/* main < large_outer < large < burn: large frames */
 FRAME int large(int x)
 {
-	char bytes[MORE_MAX];
+	char bytes[LESS_MAX];
 	__asm__ volatile("" : : "r"(bytes) : "memory");
 	return burn(loops) + bytes[x];
 }
