@@ -122,15 +122,20 @@ static int finish_json(struct buf *out, struct err *err)
 	return buf_error(out) ? err_set(err, buf_error(out), "the answer: %m") : 0;
 }
 
+static struct http_parameter by_of(const struct query_config *config)
+{
+	return (struct http_parameter){"by", config->by};
+}
+
 int answer_flame(struct buf *out, const struct query_config *config, struct err *err)
 {
 	if (config->json && config->url)
-		return ask(out, config, "/api/v1/flame", nothing, nothing, err);
+		return ask(out, config, "/api/v1/flame", by_of(config), nothing, err);
 	AUTO(profile) profile = NULL;
 	AUTO(calltree) tree = NULL;
 	int rc = get_profile(&profile, config, false, err);
 	if (!rc)
-		rc = calltree_build(&tree, profile, &(struct calltree_options){0}, err);
+		rc = calltree_build(&tree, profile, &config->shape, err);
 	if (rc)
 		return rc;
 	if (config->json) {
@@ -150,12 +155,12 @@ int answer_flame(struct buf *out, const struct query_config *config, struct err 
 int answer_top(struct buf *out, const struct query_config *config, struct err *err)
 {
 	if (config->json && config->url)
-		return ask(out, config, "/api/v1/top", nothing, nothing, err);
+		return ask(out, config, "/api/v1/top", by_of(config), nothing, err);
 	AUTO(profile) profile = NULL;
 	AUTO(top_table) table = NULL;
 	int rc = get_profile(&profile, config, false, err);
 	if (!rc)
-		rc = top_table_build(&table, profile, err);
+		rc = top_table_build(&table, profile, config->shape.view, err);
 	if (rc)
 		return rc;
 	if (config->json) {

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "profile/profile.h"
+#include "profile/calltree.h"
 #include "storage/selector.h"
 
 struct query_config {
@@ -16,6 +16,7 @@ struct query_config {
 	const char *from, *until, *type_text;
 	const char *group_by; /* NULL: one line */
 	const char *label;    /* NULL: names of labels */
+	const char *by;       /* NULL: by function */
 	const char *output;   /* NULL: standard output */
 	int64_t step_ns;      /* 0: about 60 points */
 	bool json;
@@ -24,6 +25,7 @@ struct query_config {
 	enum profile_type type;
 	int64_t from_unix_ns, until_unix_ns;
 	struct selector *selector;
+	struct calltree_options shape; /* of flame and top */
 };
 
 enum { ANSWER_MAX_BYTES = 1 << 30 };

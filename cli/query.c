@@ -26,6 +26,8 @@ static const struct option_spec query_options[] = {
 	 offsetof(struct query_config, step_ns)},
 	{"label", 'l', "LABEL", "labels: the values of one label", option_string,
 	 offsetof(struct query_config, label)},
+	{"by", 'b', "WORDS", "flame, top: by function (default), line or library; comm first",
+	 option_string, offsetof(struct query_config, by)},
 	{"output", 'o', "FILE", "write there instead of standard output", option_string,
 	 offsetof(struct query_config, output)},
 	{"json", 0, NULL, "the JSON of the HTTP API instead of text", option_flag,
@@ -59,6 +61,8 @@ static int check(struct query_config *config, struct err *err)
 	int rc = config->type_text ? profile_type_parse(config->type_text, &config->type, err) : 0;
 	if (!rc)
 		rc = check_times(config, err);
+	if (!rc && config->by)
+		rc = calltree_options_by(&config->shape, config->by, err);
 	if (!rc)
 		rc = selector_parse(&config->selector, config->selector_text, err);
 	return rc;

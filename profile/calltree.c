@@ -138,6 +138,9 @@ static int descend(struct builder *b, uint32_t location, uint32_t *node)
 {
 	struct frame_span span = b->frames->spans[location];
 	for (uint32_t i = span.first; i < span.first + span.count; i++) {
+		uint32_t symbol = b->frames->frames[b->frames->ids[i]].symbol;
+		if (b->options->view == FRAME_VIEW_LIBRARY && b->drafts[*node].symbol == symbol)
+			continue; /* a call that stays inside */
 		int rc = child_of(b, *node, b->frames->ids[i], node);
 		if (rc)
 			return rc;
@@ -356,7 +359,7 @@ static int init_builder(struct builder *b)
 	b->base_of = calloc(b->profile->stack_count, sizeof(*b->base_of));
 	if (!b->bases || !b->nodes || !b->base_of)
 		return -ENOMEM;
-	return frame_table_new(&b->frames, b->profile);
+	return frame_table_new(&b->frames, b->profile, b->options->view);
 }
 
 static int build(struct calltree *tree, struct builder *b)

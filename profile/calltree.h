@@ -24,6 +24,13 @@ enum frame_kind {
 	FRAME_MARK = 6, /* no code: "[truncated]", "[unknown]", a comm at the root */
 };
 
+/* What a frame is: what is told apart, and what it is called. */
+enum frame_view {
+	FRAME_VIEW_FUNCTION = 0,
+	FRAME_VIEW_LINE,    /* "function file.c:12": the line that is executed there */
+	FRAME_VIEW_LIBRARY, /* "libfoo.so.1"; calls inside of one are one frame */
+};
+
 struct calltree_node {
 	uint32_t parent;  /* node; the root's is 0 */
 	uint32_t name;    /* string */
@@ -45,11 +52,16 @@ struct calltree {
 };
 
 struct calltree_options {
+	enum frame_view view;
 	bool by_comm;      /* a first level with the thread's `comm` label */
-	const char *focus; /* only stacks with a function of exactly this name; NULL: all */
+	const char *focus; /* only stacks with a frame of exactly this name; NULL: all */
 	double min_share;  /* drop subtrees below this share of the total; 0 keeps all */
 	size_t max_nodes;  /* keep the heaviest this many, each with its callers; 0 keeps all */
 };
+
+/* Set view and by_comm from a list of words, "comm,line" (none, comm, function, line, library):
+ * the parameter `by` of the API. -EINVAL with a sentence that lists them. */
+int calltree_options_by(struct calltree_options *options, const char *text, struct err *err);
 
 /* options NULL: all defaults. What is dropped stays in the totals of its callers. -ENOMEM;
  * -ENOSPC: more than 2^25 nodes. The caller owns *out. */
@@ -58,8 +70,8 @@ int calltree_build(struct calltree **out, const struct profile *profile,
 void calltree_free(struct calltree *tree); /* NULL is fine */
 AUTO_DEFINE(calltree)
 
-/* The function table: one row per (function name, mapping, kind), heaviest self first. A
- * function that is on a stack twice counts once in its total. */
+/* The function table: one row per (frame name, mapping, kind), heaviest self first. What is on
+ * a stack twice counts once in its total. */
 struct top_row {
 	uint32_t name;    /* string of the table */
 	uint32_t mapping; /* string */
@@ -79,6 +91,7 @@ struct top_table {
 };
 
 /* -ENOMEM, -ENOSPC. The caller owns *out. */
-int top_table_build(struct top_table **out, const struct profile *profile, struct err *err);
+int top_table_build(struct top_table **out, const struct profile *profile, enum frame_view view,
+		    struct err *err);
 void top_table_free(struct top_table *table); /* NULL is fine */
 AUTO_DEFINE(top_table)

@@ -17,10 +17,15 @@ static bool starts_with(const char *text, const char *prefix)
 	return !strncmp(text, prefix, strlen(prefix));
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
 static bool is_kernel_file(const char *filename)
 {
-	const char *base = strrchr(filename, '/');
-	base = base ? base + 1 : filename;
+	const char *base = base_name(filename);
 	const char *suffix = strstr(base, ".ko");
 	return (suffix && (!suffix[3] || suffix[3] == '.')) || starts_with(base, "vmlinux");
 }
@@ -58,8 +63,7 @@ void frame_unnamed(struct buf *out, const struct profile *profile,
 		buf_append_str(out, "[jit]");
 		return;
 	}
-	const char *base = strrchr(filename, '/');
-	base = base ? base + 1 : filename;
+	const char *base = base_name(filename);
 	size_t len_bytes = strlen(base);
 	if (base[0] == '[' && base[len_bytes - 1] == ']') {
 		base++;
@@ -123,6 +127,7 @@ int frame_table_add_mark(struct frame_table *table, const char *name, uint32_t *
 struct pass {
 	struct frame_table *table;
 	const struct profile *profile;
+	enum frame_view view;
 	uint32_t *strings; /* by the profile's id; 0: not yet */
 	struct buf name;
 };
@@ -151,19 +156,40 @@ static int add_frame(struct pass *pass, const struct frame *frame)
 	return rc;
 }
 
+/* The name that is in pass->name. */
+static int intern_name(struct pass *pass, uint32_t *id)
+{
+	int rc = buf_error(&pass->name);
+	return rc ? rc
+		  : strtab_add_bytes(&pass->table->strings, pass->name.data, pass->name.len_bytes,
+				     id);
+}
+
 static int add_unnamed(struct pass *pass, const struct profile_location *location,
 		       struct frame *frame)
 {
 	buf_clear(&pass->name);
 	frame_unnamed(&pass->name, pass->profile, location);
-	if (buf_error(&pass->name))
-		return buf_error(&pass->name);
-	int rc = strtab_add_bytes(&pass->table->strings, pass->name.data, pass->name.len_bytes,
-				  &frame->name);
+	int rc = intern_name(pass, &frame->name);
 	if (rc)
 		return rc;
 	frame->kind = frame_kind_of(strtab_get(&pass->table->strings, frame->mapping), "[");
 	return add_frame(pass, frame);
+}
+
+/* "function file.c:12", or less where less is known. */
+static int add_place(struct pass *pass, const struct profile_line *line, uint32_t *name)
+{
+	const struct profile_function *function = &pass->profile->functions[line->function];
+	const char *file = base_name(profile_string(pass->profile, function->filename));
+	if (!file[0])
+		return 0;
+	buf_clear(&pass->name);
+	buf_append_str(&pass->name, strtab_get(&pass->table->strings, *name));
+	buf_printf(&pass->name, " %s", file);
+	if (line->line)
+		buf_printf(&pass->name, ":%" PRIu32, line->line);
+	return intern_name(pass, name);
 }
 
 static int add_line(struct pass *pass, const struct profile_line *line, bool inlined,
@@ -179,7 +205,28 @@ static int add_line(struct pass *pass, const struct profile_line *line, bool inl
 	frame->kind = inlined ? FRAME_INLINED
 			      : frame_kind_of(strtab_get(&pass->table->strings, frame->mapping),
 					      strtab_get(&pass->table->strings, frame->name));
+	if (pass->view == FRAME_VIEW_LINE) {
+		rc = add_place(pass, line, &frame->name);
+		if (rc)
+			return rc;
+	}
 	return add_frame(pass, frame);
+}
+
+/* The file that a location is in; false: in none, so that only its own name tells anything. */
+static bool is_in_library(const struct pass *pass, const struct frame *frame)
+{
+	return pass->view == FRAME_VIEW_LIBRARY && frame->mapping;
+}
+
+static int add_library(struct pass *pass, struct frame *frame)
+{
+	const char *filename = strtab_get(&pass->table->strings, frame->mapping);
+	frame->kind = frame_kind_of(filename, "");
+	buf_clear(&pass->name);
+	buf_append_str(&pass->name, base_name(filename));
+	int rc = intern_name(pass, &frame->name);
+	return rc ? rc : add_frame(pass, frame);
 }
 
 static int add_location(struct pass *pass, const struct profile_location *location)
@@ -187,6 +234,8 @@ static int add_location(struct pass *pass, const struct profile_location *locati
 	const struct profile *profile = pass->profile;
 	struct frame frame = {0};
 	int rc = translate(pass, profile->mappings[location->mapping].filename, &frame.mapping);
+	if (!rc && is_in_library(pass, &frame))
+		return add_library(pass, &frame);
 	if (!rc && !location->line_count)
 		return add_unnamed(pass, location, &frame);
 	/* The last line is the function that is really there; the others are inlined in it. */
@@ -202,9 +251,11 @@ static void fini_pass(struct pass *pass)
 	buf_fini(&pass->name);
 }
 
-static int add_locations(struct frame_table *table, const struct profile *profile)
+static int add_locations(struct frame_table *table, const struct profile *profile,
+			 enum frame_view view)
 {
-	AUTO_FINI(fini_pass) struct pass pass = {.table = table, .profile = profile};
+	AUTO_FINI(fini_pass)
+	struct pass pass = {.table = table, .profile = profile, .view = view};
 	buf_init(&pass.name, MAX_NAME_BYTES);
 	pass.strings = calloc(profile->strings.count, sizeof(*pass.strings));
 	table->spans = calloc(profile->location_count, sizeof(*table->spans));
@@ -220,7 +271,7 @@ static int add_locations(struct frame_table *table, const struct profile *profil
 	return 0;
 }
 
-int frame_table_new(struct frame_table **out, const struct profile *profile)
+int frame_table_new(struct frame_table **out, const struct profile *profile, enum frame_view view)
 {
 	AUTO(frame_table) table = calloc(1, sizeof(*table));
 	if (!table)
@@ -229,7 +280,7 @@ int frame_table_new(struct frame_table **out, const struct profile *profile)
 	index_init(&table->symbol_index, PROFILE_MAX_ENTRIES);
 	int rc = strtab_init(&table->strings, PROFILE_MAX_ENTRIES, MAX_STRING_BYTES);
 	if (!rc)
-		rc = add_locations(table, profile);
+		rc = add_locations(table, profile, view);
 	if (rc)
 		return rc;
 	*out = TAKE(table);

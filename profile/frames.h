@@ -2,7 +2,7 @@
  * frames: what the locations of a profile are called. The one place that decides on names,
  * kinds and inlining, so that trees, tables and files agree.
  *
- * One location is one frame per line. Without lines it is "[libfoo.so+0x12af]", the file's
+ * One location is one frame per line, but a single one in the view by library. Without lines it is "[libfoo.so+0x12af]", the file's
  * name and the vaddr; "[jit]" in JIT memory; "[unknown]" without a file. Immutable once made,
  * but for marks that are added.
  */
@@ -35,7 +35,7 @@ struct frame_table {
 };
 
 /* -ENOMEM, -ENOSPC. */
-int frame_table_new(struct frame_table **out, const struct profile *profile);
+int frame_table_new(struct frame_table **out, const struct profile *profile, enum frame_view view);
 void frame_table_free(struct frame_table *table); /* NULL is fine */
 AUTO_DEFINE(frame_table)
 

@@ -36,9 +36,9 @@ static void add_load(struct load *load, int64_t weight, uint64_t count)
 	load->count = sat_add_u64(load->count, count);
 }
 
-static int init_totals(struct totals *t)
+static int init_totals(struct totals *t, enum frame_view view)
 {
-	int rc = frame_table_new(&t->frames, t->profile);
+	int rc = frame_table_new(&t->frames, t->profile, view);
 	if (rc)
 		return rc;
 	t->rows = calloc(t->frames->frame_count + 1, sizeof(*t->rows));
@@ -144,11 +144,12 @@ static void fill_table(struct top_table *table, struct totals *t)
 	qsort_r(table->rows, table->row_count, sizeof(*table->rows), compare_rows, &table->strings);
 }
 
-int top_table_build(struct top_table **out, const struct profile *profile, struct err *err)
+int top_table_build(struct top_table **out, const struct profile *profile, enum frame_view view,
+		    struct err *err)
 {
 	AUTO(top_table) table = calloc(1, sizeof(*table));
 	AUTO_FINI(fini_totals) struct totals t = {.profile = profile};
-	int rc = table ? init_totals(&t) : -ENOMEM;
+	int rc = table ? init_totals(&t, view) : -ENOMEM;
 	if (!rc) {
 		add_selves(&t);
 		rc = add_totals(&t);

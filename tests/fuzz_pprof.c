@@ -29,6 +29,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 	assert(again->sample_count <= profile->sample_count);
 	assert(!calltree_build(&tree, profile, &(struct calltree_options){.by_comm = true}, &err));
 	assert(tree->nodes[0].end == tree->node_count);
-	assert(!top_table_build(&table, profile, &err));
+	assert(!top_table_build(&table, profile, FRAME_VIEW_FUNCTION, &err));
 	return 0;
 }

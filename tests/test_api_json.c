@@ -80,7 +80,7 @@ static void top(void **state)
 	(void)state;
 	AUTO(profile) profile = small_profile();
 	AUTO(top_table) table = NULL;
-	assert_int_equal(top_table_build(&table, profile, NULL), 0);
+	assert_int_equal(top_table_build(&table, profile, FRAME_VIEW_FUNCTION, NULL), 0);
 	struct buf out;
 	buf_init(&out, 1 << 20);
 	struct json json = json_to(&out);

@@ -183,6 +183,115 @@ static void by_comm_has_a_first_level(void **state)
 			  "   f 1 /bin/x 1/1\n");
 }
 
+/* main calls work() at two lines and, through it, libb, which calls itself; [mark] is no code. */
+static struct profile *with_lines(void)
+{
+	static const struct {
+		uint64_t vaddr;
+		uint32_t line;
+		int64_t weight;
+	} places[] = {{0x10, 7, 1}, {0x20, 8, 10}, {0x30, 0, 100}};
+	struct profile *profile = new_profile();
+	struct profile_function work = {.name = maker_string(profile, "work"),
+					.system_name = maker_string(profile, "work"),
+					.filename = maker_string(profile, "/src/a/work.c")};
+	uint32_t main = maker_location(profile, "/bin/a", 0x1, "main", NULL);
+	uint32_t b = maker_location(profile, "/lib/libb.so.1", 0x1, "outer", "inner");
+	uint32_t mark, id;
+	assert_int_equal(profile_add_named_location(profile, "[mark]", &mark), 0);
+	uint32_t top = 0;
+	assert_int_equal(profile_add_stack(profile, 0, mark, &top), 0);
+	assert_int_equal(profile_add_stack(profile, top, main, &top), 0);
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		struct profile_location location = {.vaddr = places[i].vaddr};
+		location.mapping = profile->locations[main].mapping;
+		struct profile_line line = {.line = places[i].line};
+		struct profile_sample sample = {.weight = places[i].weight, .count = 1};
+		assert_int_equal(profile_add_function(profile, &work, &line.function), 0);
+		assert_int_equal(profile_add_location(profile, &location, &line, 1, &id), 0);
+		assert_int_equal(profile_add_stack(profile, top, id, &sample.stack), 0);
+		if (i == 2)
+			assert_int_equal(profile_add_stack(profile, sample.stack, b, &sample.stack),
+					 0);
+		assert_int_equal(profile_add_sample(profile, &sample), 0);
+	}
+	return profile;
+}
+
+static void views_tell_lines_and_libraries_apart(void **state)
+{
+	(void)state;
+	AUTO(profile) profile = with_lines();
+	static const struct {
+		enum frame_view view;
+		const char *tree;
+	} rows[] = {
+		{FRAME_VIEW_FUNCTION, "all 0  0/111\n"
+				      " [mark] 6  0/111\n"
+				      "  main 1 /bin/a 0/111\n"
+				      "   work 1 /bin/a 11/111\n"
+				      "    outer 1 /lib/libb.so.1 0/100\n"
+				      "     inner 3 /lib/libb.so.1 100/100\n"},
+		{FRAME_VIEW_LINE, "all 0  0/111\n"
+				  " [mark] 6  0/111\n"
+				  "  main 1 /bin/a 0/111\n"
+				  "   work work.c 1 /bin/a 0/100\n"
+				  "    outer 1 /lib/libb.so.1 0/100\n"
+				  "     inner 3 /lib/libb.so.1 100/100\n"
+				  "   work work.c:7 1 /bin/a 1/1\n"
+				  "   work work.c:8 1 /bin/a 10/10\n"},
+		{FRAME_VIEW_LIBRARY, "all 0  0/111\n"
+				     " [mark] 6  0/111\n"
+				     "  a 1 /bin/a 11/111\n"
+				     "   libb.so.1 1 /lib/libb.so.1 100/100\n"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(calltree)
+		tree = build(profile, &(struct calltree_options){.view = rows[i].view});
+		expect_tree(tree, rows[i].tree);
+		struct top_table *table = NULL;
+		assert_int_equal(top_table_build(&table, profile, rows[i].view, NULL), 0);
+		assert_int_equal(table->total_weight, 111);
+		top_table_free(table);
+	}
+}
+
+static void by_is_a_list_of_words(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int rc;
+		enum frame_view view;
+		bool by_comm;
+	} rows[] = {
+		{"none", 0, FRAME_VIEW_FUNCTION, false},
+		{"function", 0, FRAME_VIEW_FUNCTION, false},
+		{"line", 0, FRAME_VIEW_LINE, false},
+		{"library", 0, FRAME_VIEW_LIBRARY, false},
+		{"comm", 0, FRAME_VIEW_FUNCTION, true},
+		{"line,comm", 0, FRAME_VIEW_LINE, true},
+		{"comm,library", 0, FRAME_VIEW_LIBRARY, true},
+		{"", -EINVAL, FRAME_VIEW_FUNCTION, false},
+		{",", -EINVAL, FRAME_VIEW_FUNCTION, false},
+		{"line,", -EINVAL, FRAME_VIEW_LINE, false},
+		{"lin", -EINVAL, FRAME_VIEW_FUNCTION, false},
+		{"lines", -EINVAL, FRAME_VIEW_FUNCTION, false},
+		{"Line", -EINVAL, FRAME_VIEW_FUNCTION, false},
+		{"line comm", -EINVAL, FRAME_VIEW_FUNCTION, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct calltree_options options = {0};
+		struct err err = {0};
+		assert_int_equal(calltree_options_by(&options, rows[i].text, &err), rows[i].rc);
+		assert_int_equal(err.text[0] != 0, rows[i].rc != 0);
+		if (rows[i].rc)
+			continue;
+		assert_int_equal(options.view, rows[i].view);
+		assert_int_equal(options.by_comm, rows[i].by_comm);
+	}
+}
+
 static void focus_keeps_stacks_with_the_function(void **state)
 {
 	(void)state;
@@ -368,6 +477,8 @@ int main(void)
 		cmocka_unit_test(names_and_kinds_by_mapping),
 		cmocka_unit_test(one_name_in_two_mappings_is_one_node),
 		cmocka_unit_test(by_comm_has_a_first_level),
+		cmocka_unit_test(views_tell_lines_and_libraries_apart),
+		cmocka_unit_test(by_is_a_list_of_words),
 		cmocka_unit_test(focus_keeps_stacks_with_the_function),
 		cmocka_unit_test(light_subtrees_are_dropped),
 		cmocka_unit_test(the_heaviest_nodes_are_kept),

@@ -69,7 +69,7 @@ static void write_flame(struct buf *out, const struct profile *profile)
 static void write_top(struct buf *out, const struct profile *profile)
 {
 	AUTO(top_table) table = NULL;
-	assert_int_equal(top_table_build(&table, profile, NULL), 0);
+	assert_int_equal(top_table_build(&table, profile, FRAME_VIEW_FUNCTION, NULL), 0);
 	struct json json = json_to(out);
 	api_json_top(&json, &question, table, SIZE_MAX);
 	buf_append_u8(out, '\n');

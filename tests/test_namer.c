@@ -157,7 +157,7 @@ static struct profile *name(struct fixture *fixture, const struct batch *batch)
 static void expect_frames(const struct profile *profile, const char *const *names)
 {
 	struct frame_table *table;
-	assert_int_equal(frame_table_new(&table, profile), 0);
+	assert_int_equal(frame_table_new(&table, profile, FRAME_VIEW_FUNCTION), 0);
 	uint32_t stack = profile->samples[0].stack;
 	for (; *names; names++) {
 		if (!stack)

@@ -21,7 +21,7 @@ static struct top_table *build(const struct profile *profile)
 {
 	struct top_table *table = NULL;
 	struct err err = {0};
-	assert_int_equal(top_table_build(&table, profile, &err), 0);
+	assert_int_equal(top_table_build(&table, profile, FRAME_VIEW_FUNCTION, &err), 0);
 	return table;
 }
 

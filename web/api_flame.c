@@ -8,11 +8,9 @@
 
 enum { DEFAULT_NODES = 50000, MAX_NODES = 1000000, DEFAULT_ROWS = 500, MAX_ROWS = 100000 };
 enum flame_format { FLAME_JSON, FLAME_TABLE };
-enum flame_by { BY_NOTHING, BY_COMM };
 
 struct flame_choices {
 	size_t format; /* enum flame_format */
-	size_t by;     /* enum flame_by */
 	uint64_t limit_nodes;
 };
 
@@ -20,16 +18,19 @@ static int read_choices(struct flame_choices *choices, const struct request *req
 			struct err *err)
 {
 	static const char *const formats[] = {"json", "table"};
-	static const char *const levels[] = {"none", "comm"};
 	*choices = (struct flame_choices){.limit_nodes = DEFAULT_NODES};
 	int rc = request_choice(request, "format", formats, ARRAY_LEN(formats), &choices->format,
 				err);
 	if (rc)
 		return rc;
-	rc = request_choice(request, "by", levels, ARRAY_LEN(levels), &choices->by, err);
-	if (rc)
-		return rc;
 	return request_number(request, "limit", MAX_NODES, &choices->limit_nodes, err);
+}
+
+static int read_by(struct calltree_options *options, const struct request *request, struct err *err)
+{
+	const char *by = request_param(request, "by");
+	*options = (struct calltree_options){0};
+	return by ? calltree_options_by(options, by, err) : 0;
 }
 
 /* What is asked, and the samples that it is asked about. */
@@ -47,7 +48,10 @@ int api_flame(const struct web_context *context, const struct request *request,
 	      struct response *response, struct err *err)
 {
 	struct flame_choices choices;
+	struct calltree_options options;
 	int rc = read_choices(&choices, request, err);
+	if (!rc)
+		rc = read_by(&options, request, err);
 	if (rc)
 		return rc;
 	AUTO_QUESTION question = {0};
@@ -55,11 +59,8 @@ int api_flame(const struct web_context *context, const struct request *request,
 	rc = ask_stacks(context, request, &question, &profile, err);
 	if (rc)
 		return rc;
-	struct calltree_options options = {
-		.by_comm = choices.by == BY_COMM,
-		.focus = request_param(request, "focus"),
-		.max_nodes = choices.limit_nodes,
-	};
+	options.focus = request_param(request, "focus");
+	options.max_nodes = choices.limit_nodes;
 	AUTO(calltree) tree = NULL;
 	rc = calltree_build(&tree, profile, &options, err);
 	if (rc)
@@ -79,7 +80,10 @@ int api_top(const struct web_context *context, const struct request *request,
 	    struct response *response, struct err *err)
 {
 	uint64_t limit = DEFAULT_ROWS;
+	struct calltree_options options;
 	int rc = request_number(request, "limit", MAX_ROWS, &limit, err);
+	if (!rc)
+		rc = read_by(&options, request, err);
 	if (rc)
 		return rc;
 	AUTO_QUESTION question = {0};
@@ -88,7 +92,7 @@ int api_top(const struct web_context *context, const struct request *request,
 	if (rc)
 		return rc;
 	AUTO(top_table) table = NULL;
-	rc = top_table_build(&table, profile, err);
+	rc = top_table_build(&table, profile, options.view, err);
 	if (rc)
 		return rc;
 	struct api_question asked = question_api(&question);
