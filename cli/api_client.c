@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 
@@ -132,4 +133,69 @@ int api_decode_label_values(struct series_set **out, const void *data, size_t le
 			    struct err *err)
 {
 	return decode_names(out, data, len_bytes, "values", err);
+}
+
+static void read_ends(uint64_t ends[static STACK_ENDS], const json_t *object)
+{
+	for (unsigned int end = 0; end < STACK_ENDS; end++) {
+		json_int_t count = json_integer_value(json_object_get(object, stack_end_name(end)));
+		ends[end] = count > 0 ? (uint64_t)count : 0;
+	}
+}
+
+static int read_table(struct stack_quality_table *table, const json_t *object, const char *name_key,
+		      struct err *err)
+{
+	const json_t *rows = json_object_get(object, "rows");
+	if (!json_is_array(rows) || json_array_size(rows) > STACK_QUALITY_ROWS)
+		return malformed("rows", err);
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *item = json_array_get(rows, i);
+		const char *name = json_string_value(json_object_get(item, name_key));
+		if (!name)
+			return malformed(name_key, err);
+		struct stack_quality_row *row = &table->rows[table->row_count++];
+		snprintf(row->name, sizeof(row->name), "%s", name);
+		row->pid = (uint32_t)json_integer_value(json_object_get(item, "pid"));
+		read_ends(row->ends, json_object_get(item, "ends"));
+	}
+	read_ends(table->other.ends, json_object_get(object, "other"));
+	return 0;
+}
+
+static uint64_t read_count(const json_t *object, const char *key)
+{
+	json_int_t count = json_integer_value(json_object_get(object, key));
+	return count > 0 ? (uint64_t)count : 0;
+}
+
+int api_decode_quality(struct stack_quality *quality, struct unwind_memory *kernel, bool *sampling,
+		       const void *data, size_t len_bytes, struct err *err)
+{
+	AUTO_JSON root = NULL;
+	int rc = load(&root, data, len_bytes, err);
+	if (rc)
+		return rc;
+	const json_t *ends = json_object_get(root, "stack_ends");
+	if (!json_is_object(ends))
+		return malformed("stack_ends", err);
+	*quality = (struct stack_quality){0};
+	read_ends(quality->ends, ends);
+	const json_t *tables = json_object_get(root, "stack_quality");
+	rc = read_table(&quality->processes, json_object_get(tables, "processes"), "comm", err);
+	if (!rc)
+		rc = read_table(&quality->libraries, json_object_get(tables, "libraries"),
+				"library", err);
+	if (rc)
+		return rc;
+	const json_t *memory = json_object_get(json_object_get(root, "unwind"), "kernel");
+	*kernel = (struct unwind_memory){
+		.cap_bytes = read_count(memory, "cap_bytes"),
+		.used_bytes = read_count(memory, "used_bytes"),
+		.loads = read_count(memory, "loads"),
+		.evictions = read_count(memory, "evictions"),
+		.misses = read_count(memory, "misses"),
+	};
+	*sampling = json_is_true(json_object_get(root, "sampling"));
+	return 0;
 }

@@ -60,15 +60,23 @@ static void cleanup_curl(CURL **curl)
 	curl_easy_cleanup(*curl);
 }
 
-int http_get(struct buf *out, const char *base_url, const char *path,
-	     const struct http_parameter *parameters, size_t parameter_count, struct err *err)
+struct question {
+	const char *base_url;
+	const char *path;
+	const struct http_parameter *parameters;
+	size_t parameter_count;
+	long timeout_s;
+};
+
+static int ask(struct buf *out, const struct question *question, struct err *err)
 {
 	__attribute__((cleanup(cleanup_curl))) CURL *curl = curl_easy_init();
 	if (!curl)
 		return err_set(err, -ENOMEM, "HTTP: %m");
 	AUTO_FINI(buf_fini) struct buf url;
 	buf_init(&url, 64 << 10);
-	build_url(&url, curl, base_url, path, parameters, parameter_count);
+	build_url(&url, curl, question->base_url, question->path, question->parameters,
+		  question->parameter_count);
 	AUTO_MEM char *text = buf_take_str(&url);
 	if (!text)
 		return err_set(err, -ENOMEM, "HTTP: %m");
@@ -77,14 +85,27 @@ int http_get(struct buf *out, const char *base_url, const char *path,
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, question->timeout_s);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
 	CURLcode code = curl_easy_perform(curl);
 	if (code != CURLE_OK)
-		return curl_failed(code, detail, base_url, err);
+		return curl_failed(code, detail, question->base_url, err);
 	long status = 0;
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	return status == 200 ? 0 : server_said(out, status, text, err);
+}
+
+int http_get(struct buf *out, const char *base_url, const char *path,
+	     const struct http_parameter *parameters, size_t parameter_count, struct err *err)
+{
+	struct question question = {base_url, path, parameters, parameter_count, 120};
+	return ask(out, &question, err);
+}
+
+int http_get_soon(struct buf *out, const char *base_url, const char *path, struct err *err)
+{
+	struct question question = {base_url, path, NULL, 0, 5};
+	return ask(out, &question, err);
 }

@@ -15,3 +15,6 @@ struct http_parameter {
  * -ECONNREFUSED, -ETIMEDOUT, ...: the server could not be asked. */
 int http_get(struct buf *out, const char *base_url, const char *path,
 	     const struct http_parameter *parameters, size_t parameter_count, struct err *err);
+
+/* As above without parameters, for a server that may not be there: gives up after 5 s. */
+int http_get_soon(struct buf *out, const char *base_url, const char *path, struct err *err);

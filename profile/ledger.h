@@ -46,11 +46,22 @@ enum { STACK_ENDS = 9 };
 /* "complete", "too deep", "no unwind info", ...: in marks, in the API and in metrics. */
 const char *stack_end_name(unsigned int end);
 
+/* Rows of unwind information, held by the kernel's walker (in pages of a file) or by user space
+ * (in whole files). */
+struct unwind_memory {
+	uint64_t cap_bytes, used_bytes;
+	uint64_t loads; /* of pages, of files */
+	uint64_t evictions;
+	uint64_t
+		misses; /* stacks that the kernel left to user space; files that had been evicted */
+};
+
 /* What a running sampler tells about itself; filled by profiler/, shown by web/ and cli/. */
 struct sampler_stats {
 	struct ledger kernel;
 	struct ledger user;
 	uint64_t stack_ends[STACK_ENDS]; /* of the samples named; stack_quality.h */
+	struct unwind_memory unwind_kernel, unwind_user;
 	uint64_t tails;                  /* samples whose stack was finished in user space */
 	uint64_t unwind_memory_bytes;    /* of the kernel's walker, in use */
 	uint64_t samples_with_cut_stack; /* kernel or user part hit the depth limit */

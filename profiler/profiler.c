@@ -272,6 +272,13 @@ static void count_stacks(struct profiler *profiler, const uint64_t counts[static
 	struct umem_stats umem;
 	umem_stats(profiler->umem, &umem);
 	stats->unwind_memory_bytes = umem.process_bytes + umem.file_bytes + umem.page_bytes;
+	stats->unwind_kernel = (struct unwind_memory){
+		.cap_bytes = umem.cap_bytes,
+		.used_bytes = stats->unwind_memory_bytes,
+		.loads = umem.loads,
+		.evictions = umem.page_evictions + umem.file_evictions + umem.process_evictions,
+		.misses = stats->tails,
+	};
 }
 
 void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)

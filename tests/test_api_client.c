@@ -8,11 +8,71 @@
 #include <cmocka.h>
 
 #include "base/array.h"
+#include "base/auto.h"
 #include "cli/api_client.h"
 
 /* Two points of 15 s, as docs/API.md shows them. */
 #define HEALTH "\"covered_us\":[15000000,14000000],\"taken\":[1480,1500],\"dropped\":[0,20]"
 #define GRID   "\"start_us\":30000000,\"step_us\":15000000,\"points\":2"
+
+static void refused_quality(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		const char *json;
+		const char *says;
+	} rows[] = {
+		{"nothing", "", "no JSON"},
+		{"another thing", "[]", "stack_ends"},
+		{"another server", "{\"status\":\"ok\"}", "stack_ends"},
+		{"an older server", "{\"stack_ends\":{\"complete\":1}}", "rows"},
+		{"no libraries",
+		 "{\"stack_ends\":{},\"stack_quality\":{\"processes\":{\"rows\":[]}}}", "rows"},
+		{"no name",
+		 "{\"stack_ends\":{},\"stack_quality\":{\"processes\":{\"rows\":[{\"pid\":1}]}}}",
+		 "comm"},
+	};
+	AUTO_MEM struct stack_quality *quality = calloc(1, sizeof(*quality));
+	struct unwind_memory kernel;
+	bool is_sampling;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err err = {0};
+		int rc = api_decode_quality(quality, &kernel, &is_sampling, rows[i].json,
+					    strlen(rows[i].json), &err);
+		assert_int_equal(rc, -EBADMSG);
+		if (!strstr(err.text, rows[i].says))
+			fail_msg("%s: %s", rows[i].name, err.text);
+	}
+}
+
+static void quality(void **state)
+{
+	(void)state;
+	static const char json[] =
+		"{\"sampling\":true,\"stack_ends\":{\"complete\":9,\"no unwind info\":1,\"new\":7,"
+		"\"too deep\":-3},\"stack_quality\":{\"processes\":{\"rows\":[{\"pid\":42,"
+		"\"comm\":\"cc1\",\"ends\":{\"complete\":9}}],\"other\":{\"no unwind info\":1}},"
+		"\"libraries\":{\"rows\":[{\"library\":\"[jit]\",\"ends\":{}}]}},"
+		"\"unwind\":{\"kernel\":{\"cap_bytes\":8,\"used_bytes\":7,\"loads\":6,"
+		"\"evictions\":5,\"misses\":4}}}";
+	AUTO_MEM struct stack_quality *read = calloc(1, sizeof(*read));
+	struct unwind_memory kernel;
+	bool is_sampling = false;
+	assert_int_equal(api_decode_quality(read, &kernel, &is_sampling, json, strlen(json), NULL),
+			 0);
+	assert_true(is_sampling);
+	assert_int_equal(stack_quality_samples(read->ends), 10);
+	assert_int_equal(read->ends[5], 1);
+	assert_int_equal(read->processes.row_count, 1);
+	assert_string_equal(read->processes.rows[0].name, "cc1");
+	assert_int_equal(read->processes.rows[0].pid, 42);
+	assert_int_equal(read->processes.rows[0].ends[1], 9);
+	assert_int_equal(read->processes.other.ends[5], 1);
+	assert_string_equal(read->libraries.rows[0].name, "[jit]");
+	static const struct unwind_memory wanted = {8, 7, 6, 5, 4};
+	assert_memory_equal(&kernel, &wanted, sizeof(wanted));
+}
 
 static void refused_series(void **state)
 {
@@ -92,8 +152,8 @@ static void labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refused_series),
-		cmocka_unit_test(series),
+		cmocka_unit_test(refused_series), cmocka_unit_test(refused_quality),
+		cmocka_unit_test(quality),        cmocka_unit_test(series),
 		cmocka_unit_test(labels),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

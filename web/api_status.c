@@ -76,6 +76,18 @@ static void write_quality(struct json *json, const struct stack_quality *quality
 	json_close_object(json);
 }
 
+static void write_memory(struct json *json, const char *key, const struct unwind_memory *memory)
+{
+	json_key(json, key);
+	json_open_object(json);
+	json_key_u64(json, "cap_bytes", memory->cap_bytes);
+	json_key_u64(json, "used_bytes", memory->used_bytes);
+	json_key_u64(json, "loads", memory->loads);
+	json_key_u64(json, "evictions", memory->evictions);
+	json_key_u64(json, "misses", memory->misses);
+	json_close_object(json);
+}
+
 static void write_sampler(struct json *json, const struct sampler_stats *stats)
 {
 	json_key_u64(json, "rate_hz", stats->rate_hz);
@@ -94,6 +106,11 @@ static void write_sampler(struct json *json, const struct sampler_stats *stats)
 	json_key_u64(json, "cached", stats->stacks_cached);
 	json_key_u64(json, "finished_in_user_space", stats->tails);
 	json_key_u64(json, "unwind_memory_bytes", stats->unwind_memory_bytes);
+	json_close_object(json);
+	json_key(json, "unwind");
+	json_open_object(json);
+	write_memory(json, "kernel", &stats->unwind_kernel);
+	write_memory(json, "user", &stats->unwind_user);
 	json_close_object(json);
 	json_key_u64(json, "late_ticks", stats->late_ticks);
 	json_key_u64(json, "processes", stats->processes);
