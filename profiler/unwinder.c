@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/map.h"
+#include "symbolizer/cache_dir.h"
 #include "symbolizer/unwind.h"
 #include "symbolizer/unwind_cache.h"
 #include "symbolizer/unwind_step.h"
@@ -130,7 +131,7 @@ static struct unwind_rows *read_rows(struct unwinder *unwinder, const struct exe
 		return NULL;
 	}
 	if (is_cached && !unwind_cache_store(unwinder->cache_fd, build_id, rows, NULL))
-		unwind_cache_trim(unwinder->cache_fd, MAX_CACHE_BYTES);
+		cache_dir_trim(unwinder->cache_fd, MAX_CACHE_BYTES);
 	return rows;
 }
 

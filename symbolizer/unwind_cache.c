@@ -1,18 +1,15 @@
 #include "symbolizer/unwind_cache.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "base/array.h"
 #include "base/reader.h"
+#include "symbolizer/cache_dir.h"
 
 /* Before the encoded rows: magic, version, crc32 of the rows, their length, the build ID. */
 #define MAGIC "hearthuw"
@@ -22,19 +19,7 @@ enum {
 	BUILD_ID_BYTES = 2 * ELF_BUILD_ID_MAX_BYTES,
 	HEADER_BYTES = MAGIC_BYTES + 4 + 4 + 8 + BUILD_ID_BYTES,
 	MAX_FILE_BYTES = 256 << 20,
-	NAME_BYTES = BUILD_ID_BYTES + 64,
-	MAX_FILES = 1 << 20,
 };
-
-/* The name of the file; nothing else may name one, a path least of all. */
-static int file_name(char name[static NAME_BYTES], const char *build_id, struct err *err)
-{
-	size_t len = strspn(build_id, "0123456789abcdef");
-	if (len < 2 || len > BUILD_ID_BYTES || len % 2 || build_id[len])
-		return err_set(err, -EINVAL, "not a build ID");
-	snprintf(name, NAME_BYTES, "%s.unwind", build_id);
-	return 0;
-}
 
 static void append_header(struct buf *out, const char *build_id, const struct buf *rows)
 {
@@ -91,13 +76,15 @@ static int read_file(int fd, char **data, size_t *len_bytes, struct err *err)
 
 int unwind_cache_load(struct unwind_rows **out, int dir_fd, const char *build_id, struct err *err)
 {
-	char name[NAME_BYTES];
-	int rc = file_name(name, build_id, err);
+	char name[CACHE_NAME_BYTES];
+	int rc = cache_dir_name(name, build_id, ".unwind", err);
 	if (rc)
 		return rc;
-	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return err_set(err, -errno, "open %s: %m", name);
+	AUTO_FD fd = -1;
+	bool is_old;
+	rc = cache_dir_open(dir_fd, name, &fd, &is_old, err);
+	if (rc)
+		return rc;
 	AUTO_MEM char *data = NULL;
 	size_t len_bytes = 0;
 	rc = read_file(fd, &data, &len_bytes, err);
@@ -107,7 +94,11 @@ int unwind_cache_load(struct unwind_rows **out, int dir_fd, const char *build_id
 	if (!check_header(&r, build_id))
 		return err_set(err, -ENOENT, "%s is damaged or of another version", name);
 	rc = unwind_rows_decode(out, r.pos, reader_left_bytes(&r), err);
-	return rc ? err_wrap(err, rc == -EBADMSG ? -ENOENT : rc, "%s", name) : 0;
+	if (rc)
+		return err_wrap(err, rc == -EBADMSG ? -ENOENT : rc, "%s", name);
+	if (is_old)
+		cache_dir_trust(fd);
+	return 0;
 }
 
 static int write_all(int fd, const char *data, size_t len_bytes, struct err *err)
@@ -128,30 +119,24 @@ static int write_all(int fd, const char *data, size_t len_bytes, struct err *err
 static int replace_file(int dir_fd, const char *name, const struct buf *header,
 			const struct buf *rows, struct err *err)
 {
-	uint64_t salt;
-	if (getrandom(&salt, sizeof(salt), 0) != sizeof(salt))
-		return err_set(err, -errno, "getrandom: %m");
-	char temporary[NAME_BYTES];
-	snprintf(temporary, sizeof(temporary), ".%.*s.%016llx", BUILD_ID_BYTES, name,
-		 (unsigned long long)salt);
-	AUTO_FD fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_set(err, -errno, "create %s: %m", temporary);
-	int rc = write_all(fd, header->data, header->len_bytes, err);
-	if (!rc)
-		rc = write_all(fd, rows->data, rows->len_bytes, err);
-	if (!rc && renameat(dir_fd, temporary, dir_fd, name))
-		rc = err_set(err, -errno, "rename to %s: %m", name);
+	struct cache_write write;
+	int rc = cache_write_begin(&write, dir_fd, name, err);
 	if (rc)
-		unlinkat(dir_fd, temporary, 0);
+		return rc;
+	rc = write_all(write.fd, header->data, header->len_bytes, err);
+	if (!rc)
+		rc = write_all(write.fd, rows->data, rows->len_bytes, err);
+	if (!rc)
+		rc = cache_write_commit(&write, err);
+	cache_write_fini(&write);
 	return rc;
 }
 
 int unwind_cache_store(int dir_fd, const char *build_id, const struct unwind_rows *rows,
 		       struct err *err)
 {
-	char name[NAME_BYTES];
-	int rc = file_name(name, build_id, err);
+	char name[CACHE_NAME_BYTES];
+	int rc = cache_dir_name(name, build_id, ".unwind", err);
 	if (rc)
 		return rc;
 	AUTO_FINI(buf_fini) struct buf encoded;
@@ -164,63 +149,4 @@ int unwind_cache_store(int dir_fd, const char *build_id, const struct unwind_row
 	if (rc)
 		return err_set(err, rc, "unwind rows: %m");
 	return replace_file(dir_fd, name, &header, &encoded, err);
-}
-
-struct cached_file {
-	char name[NAME_BYTES];
-	uint64_t size_bytes;
-	int64_t stored_unix_s;
-};
-
-struct listing {
-	struct cached_file *files;
-	size_t count, cap;
-	uint64_t size_bytes;
-};
-
-static void close_directory(DIR **directory)
-{
-	if (*directory)
-		closedir(*directory);
-}
-
-static void list_files(struct listing *listing, int dir_fd)
-{
-	/* A descriptor of its own: readdir(3) moves the position of the one it is given. */
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	__attribute__((cleanup(close_directory))) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	if (!directory)
-		return;
-	for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-		struct stat st;
-		if (strlen(entry->d_name) >= NAME_BYTES ||
-		    fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
-		    !S_ISREG(st.st_mode) ||
-		    ARRAY_RESERVE(listing->files, listing->cap, listing->count, MAX_FILES))
-			continue;
-		struct cached_file *file = &listing->files[listing->count++];
-		memcpy(file->name, entry->d_name, strlen(entry->d_name) + 1);
-		file->size_bytes = (uint64_t)st.st_size;
-		file->stored_unix_s = st.st_mtime;
-		listing->size_bytes += file->size_bytes;
-	}
-}
-
-static int oldest_first(const void *a, const void *b)
-{
-	int64_t left = ((const struct cached_file *)a)->stored_unix_s;
-	int64_t right = ((const struct cached_file *)b)->stored_unix_s;
-	return (left > right) - (left < right);
-}
-
-void unwind_cache_trim(int dir_fd, uint64_t max_bytes)
-{
-	struct listing listing = {0};
-	list_files(&listing, dir_fd);
-	AUTO_MEM struct cached_file *files = listing.files;
-	if (listing.size_bytes > max_bytes)
-		qsort(files, listing.count, sizeof(*files), oldest_first);
-	for (size_t i = 0; i < listing.count && listing.size_bytes > max_bytes; i++)
-		if (!unlinkat(dir_fd, files[i].name, 0))
-			listing.size_bytes -= files[i].size_bytes;
 }

@@ -1,10 +1,9 @@
 /*
  * unwind_cache: unwind rows kept in a directory, one file a build ID.
  *
- * A file appears whole or not at all (rename), so any number of processes may share the
- * directory. What is damaged, cut, or of another version is as if it were not there: read the
- * rows from the ELF file again and store them. The caller trims the directory, and decides whom to
- * believe: a build ID is what a file says of itself. Any thread.
+ * What is damaged, cut, or of another version is as if it were not there: read the rows from
+ * the ELF file again and store them. The caller trims the directory (cache_dir.h), and decides
+ * whom to believe: a build ID is what a file says of itself. Any thread.
  */
 #pragma once
 #include <stdint.h>
@@ -20,7 +19,3 @@ int unwind_cache_load(struct unwind_rows **out, int dir_fd, const char *build_id
  * errors. On failure what was there stays. */
 int unwind_cache_store(int dir_fd, const char *build_id, const struct unwind_rows *rows,
 		       struct err *err);
-
-/* Remove the files that were stored the longest ago until all take at most max_bytes. What cannot
- * be removed stays. */
-void unwind_cache_trim(int dir_fd, uint64_t max_bytes);

@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "cfi_maker.h"
+#include "symbolizer/cache_dir.h"
 #include "symbolizer/unwind_cache.h"
 #include "tool.h"
 
@@ -267,7 +268,7 @@ static void trimmed(void **state)
 		{0, "left alone\n"},
 	};
 	for (size_t i = 0; i < 4; i++) {
-		unwind_cache_trim(fixture->dir_fd, rows[i].files * file_bytes + file_bytes / 2);
+		cache_dir_trim(fixture->dir_fd, rows[i].files * file_bytes + file_bytes / 2);
 		AUTO_MEM char *names = tool_output("LC_ALL=C ls -A %s", fixture->dir);
 		assert_string_equal(names, rows[i].names);
 	}
