@@ -22,8 +22,8 @@ RUN cmake --preset release -DBUILD_TESTING=OFF \
 FROM debian:bookworm-slim
 RUN apt-get update \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		ca-certificates libbpf1 libcap2 libcurl4 libelf1 libinih1 libjansson4 libmicrohttpd12 \
-		libprotobuf-c1 libsqlite3-0 libzstd1 zlib1g \
+		ca-certificates libbpf1 libcap2 libcurl4 libdebuginfod1 libelf1 libinih1 libjansson4 \
+		liblzma5 libmicrohttpd12 libprotobuf-c1 libsqlite3-0 libzstd1 zlib1g \
 	&& rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/usr/bin/hearth /usr/bin/hearth
 VOLUME /var/lib/hearth

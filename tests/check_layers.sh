@@ -25,7 +25,7 @@ declare -A may=(
 
 # outside library: the folder that alone includes it, a tab, the header names
 libraries='profile	protobuf-c/|google/protobuf
-symbolizer	libelf\.h|gelf\.h|libdwarf|dwarf\.h|demangle\.h>|libiberty
+symbolizer	libelf\.h|gelf\.h|libdwarf|dwarf\.h|lzma\.h|elfutils/|demangle\.h>|libiberty
 storage	sqlite3|zstd\.h|zdict\.h
 profiler	bpf/(libbpf|bpf|btf)\.h
 web	microhttpd
