@@ -21,6 +21,7 @@ struct files {
 	struct mapped_file *vdso;
 	struct mapped_file *vdso32; /* of 32-bit processes: another one, without names */
 	struct mapped_file *anonymous;
+	struct mapped_file *vsyscall; /* code of no file, but nobody made it at run time */
 };
 
 struct mapped_file *mapped_file_ref(struct mapped_file *file)
@@ -34,6 +35,8 @@ void mapped_file_unref(struct mapped_file *file)
 	if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	executable_unref(file->exe);
+	jit_process_unref(file->jit);
+	auto_close_fd(&file->dump_fd);
 	free(file->name);
 	free(file);
 }
@@ -45,11 +48,22 @@ static struct mapped_file *mapped_file_new(enum mapped_kind kind, const char *na
 		return NULL;
 	file->refs = 1;
 	file->kind = kind;
+	file->dump_fd = -1;
 	file->name = strdup(name);
 	if (file->name)
 		return file;
 	mapped_file_unref(file);
 	return NULL;
+}
+
+struct mapped_file *mapped_file_jit(struct jit_process *jit)
+{
+	struct mapped_file *file = mapped_file_new(MAPPED_ANONYMOUS, "[jit]");
+	if (file)
+		file->jit = jit;
+	else
+		jit_process_unref(jit);
+	return file;
 }
 
 static void note_vdso(void *ctx, const struct proc_mapping *mapping)
@@ -80,7 +94,8 @@ int files_new(struct files **out, struct err *err)
 	files->vdso = vdso_new();
 	files->vdso32 = mapped_file_new(MAPPED_VDSO, "[vdso]");
 	files->anonymous = mapped_file_new(MAPPED_ANONYMOUS, "[jit]");
-	if (!files->vdso || !files->vdso32 || !files->anonymous)
+	files->vsyscall = mapped_file_new(MAPPED_VDSO, "[vsyscall]");
+	if (!files->vdso || !files->vdso32 || !files->anonymous || !files->vsyscall)
 		return err_set(err, -ENOMEM, "files: %m");
 	*out = TAKE(files);
 	return 0;
@@ -98,6 +113,7 @@ void files_free(struct files *files)
 	mapped_file_unref(files->vdso);
 	mapped_file_unref(files->vdso32);
 	mapped_file_unref(files->anonymous);
+	mapped_file_unref(files->vsyscall);
 	free(files);
 }
 
@@ -212,6 +228,26 @@ static bool is_real_path(const char *path)
 	       strncmp(path, "/anon_hugepage", 14) != 0;
 }
 
+/* Whoever writes a jitdump maps its first page executable, for profilers to see: "jit-PID.dump". */
+static bool is_jitdump(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	int end = 0;
+	return base && sscanf(base, "/jit-%*u.dump%n", &end) == 0 && end && !base[end];
+}
+
+/* For this process only. One that cannot be opened tells nothing. */
+static struct mapped_file *open_jitdump(const struct file_sight *sight)
+{
+	struct mapped_file *file = mapped_file_new(MAPPED_JITDUMP, sight->path);
+	for (int way = 0; way < 3 && file && file->dump_fd < 0; way++) {
+		char path[MAX_PATH_BYTES];
+		path_of(path, sight, way);
+		file->dump_fd = open_mapped(path, sight);
+	}
+	return file;
+}
+
 static void forget(struct mapped_file *file)
 {
 	if (!file)
@@ -252,8 +288,12 @@ struct mapped_file *files_get(struct files *files, const struct file_sight *sigh
 {
 	if (!strcmp(sight->path, "[vdso]"))
 		return mapped_file_ref(sight->end_ip >> 32 ? files->vdso : files->vdso32);
+	if (!strcmp(sight->path, "[vsyscall]"))
+		return mapped_file_ref(files->vsyscall);
 	if (!is_real_path(sight->path))
 		return mapped_file_ref(files->anonymous);
+	if (is_jitdump(sight->path))
+		return open_jitdump(sight);
 	char hex[BUILD_ID_HEX_BYTES];
 	build_id_hex(sight, hex);
 	uint64_t key = hex[0] ? build_id_identity(hex) : inode_identity(sight);

@@ -11,13 +11,15 @@
 
 #include "base/auto.h"
 #include "base/err.h"
+#include "profiler/jit.h"
 #include "symbolizer/executable.h"
 
 enum mapped_kind {
 	MAPPED_EXECUTABLE, /* exe is set */
 	MAPPED_UNREADABLE, /* a file that could not be opened, or is not ELF: name only */
 	MAPPED_VDSO,       /* exe is set when it is our own kind */
-	MAPPED_ANONYMOUS,  /* no file: code made at run time */
+	MAPPED_ANONYMOUS, /* no file: code made at run time; jit is set when it is a process's own */
+	MAPPED_JITDUMP,   /* no code: tells that the process writes this file; dump_fd is set */
 };
 
 struct mapped_file {
@@ -25,6 +27,8 @@ struct mapped_file {
 	enum mapped_kind kind;
 	char *name; /* path as the process saw it, "[vdso]", "[jit]" */
 	struct executable *exe;
+	struct jit_process *jit; /* a reference */
+	int dump_fd;
 	bool is_retriable; /* could not be opened: the next process may be luckier */
 	/* by the table only: */
 	unsigned int keys; /* under how many it is there, a reference each */
@@ -33,6 +37,8 @@ struct mapped_file {
 
 struct mapped_file *mapped_file_ref(struct mapped_file *file);
 void mapped_file_unref(struct mapped_file *file); /* NULL is fine */
+/* The code that a process made at run time. Takes the reference, on failure too. NULL: no memory. */
+struct mapped_file *mapped_file_jit(struct jit_process *jit);
 
 struct files; /* opaque */
 

@@ -44,6 +44,7 @@ struct naming {
 	struct map locations; /* hash of (file, ip_or_off) */
 	struct map mappings;  /* file */
 	uint32_t kernel_mapping;
+	uint64_t at_mono_ns; /* when the stack that is being named was first there */
 };
 
 static void naming_fini(struct naming *naming)
@@ -160,6 +161,28 @@ static int file_mapping(struct naming *naming, const struct mapped_file *file, u
 	return rc ? rc : map_put(&naming->mappings, key, (void *)((uintptr_t)*id + 1));
 }
 
+/* Every address means another function in another process, or later: it says nothing, and the
+ * name is all there is. */
+static int jit_location(struct naming *naming, const struct mapped_file *file, uint64_t ip,
+			uint32_t *id)
+{
+	struct profile *profile = naming->profile;
+	struct profile_location location = {0};
+	int rc = file_mapping(naming, file, 0, &location.mapping);
+	struct jit_symbol symbol;
+	if (rc || !file->jit || !jit_process_find(file->jit, ip, naming->at_mono_ns, &symbol))
+		return rc ? rc : add_location(profile, &location, "[jit]", "", id);
+	struct profile_function function = {0};
+	struct profile_line line = {.line = symbol.line};
+	rc = profile_add_string(profile, symbol.name, &function.name);
+	if (!rc)
+		rc = profile_add_string(profile, symbol.file, &function.filename);
+	function.system_name = function.name;
+	if (!rc)
+		rc = profile_add_function(profile, &function, &line.function);
+	return rc ? rc : profile_add_location(profile, &location, &line, 1, id);
+}
+
 static int file_location(struct naming *naming, const struct mapped_file *file, uint64_t off,
 			 uint32_t *id)
 {
@@ -168,12 +191,6 @@ static int file_location(struct naming *naming, const struct mapped_file *file, 
 	int rc = file_mapping(naming, file, location.vaddr, &location.mapping);
 	if (rc)
 		return rc;
-	if (file->kind == MAPPED_ANONYMOUS) {
-		/* Every address means another function in another process, or later: the
-		 * offset into such memory says nothing. */
-		location.vaddr = 0;
-		return add_location(naming->profile, &location, "[jit]", "", id);
-	}
 	struct symbol symbol;
 	if (has_vaddr && executable_lookup(file->exe, location.vaddr, &symbol))
 		return add_location(naming->profile, &location, symbol.name, symbol.system_name,
@@ -186,6 +203,8 @@ static int frame_location(struct naming *naming, const struct raw_frame *frame, 
 {
 	if (!frame->file && !is_kernel)
 		return profile_add_named_location(naming->profile, "[unknown]", id);
+	if (frame->file && frame->file->kind == MAPPED_ANONYMOUS)
+		return jit_location(naming, frame->file, frame->ip_or_off, id);
 	/* 64 bits of a good hash stand for the pair: with a million places in a batch a false
 	 * match has a chance of 1 in 10^7. */
 	uint64_t key = hash_mix(hash_u64((uintptr_t)frame->file), frame->ip_or_off);

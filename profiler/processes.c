@@ -17,8 +17,9 @@ struct processes {
 	struct map by_pid;
 	struct map threads;
 	struct files *files; /* borrowed */
-	uint64_t serial;     /* of the last process made */
-	uint64_t scan;       /* number of the last scan */
+	struct jit *jit;
+	uint64_t serial; /* of the last process made */
+	uint64_t scan;   /* number of the last scan */
 };
 
 static void clear_mappings(struct process *process)
@@ -29,11 +30,19 @@ static void clear_mappings(struct process *process)
 	process->map_epoch++;
 }
 
+static void forget_jit(struct process *process)
+{
+	mapped_file_unref(process->jit);
+	process->jit = NULL;
+	process->jit_is_parents = false;
+}
+
 static void process_free(struct process *process)
 {
 	if (!process)
 		return;
 	clear_mappings(process);
+	forget_jit(process);
 	free(process->mappings);
 	process_map_unref(process->snapshot);
 	free(process->cgroup);
@@ -49,6 +58,11 @@ int processes_new(struct processes **out, struct files *files, struct err *err)
 	map_init(&processes->by_pid, MAX_PROCESSES);
 	map_init(&processes->threads, MAX_THREADS);
 	processes->files = files;
+	int rc = jit_new(&processes->jit, NULL, err);
+	if (rc) {
+		processes_free(processes);
+		return rc;
+	}
 	*out = processes;
 	return 0;
 }
@@ -67,6 +81,7 @@ void processes_free(struct processes *processes)
 		free(thread);
 	map_fini(&processes->by_pid);
 	map_fini(&processes->threads);
+	jit_unref(processes->jit);
 	free(processes);
 }
 
@@ -218,6 +233,36 @@ static void map_range(struct process *process, const struct mapping *mapping)
 		mapped_file_unref(mapping->file);
 }
 
+/* What stands for the code that this very process makes. NULL: there cannot be more. */
+static struct mapped_file *own_jit(struct processes *processes, struct process *process)
+{
+	if (process->jit && !process->jit_is_parents)
+		return process->jit;
+	struct jit_process *parent = process->jit ? process->jit->jit : NULL;
+	struct jit_process *jit = jit_process_new(processes->jit, process->pid, parent);
+	struct mapped_file *file = jit ? mapped_file_jit(jit) : NULL;
+	if (!file)
+		return NULL;
+	forget_jit(process);
+	process->jit = file;
+	return file;
+}
+
+/* Code of no file is different code in each process. Takes the reference, returns one. */
+static struct mapped_file *file_of(struct processes *processes, struct process *process,
+				   struct mapped_file *file)
+{
+	if (file->kind != MAPPED_ANONYMOUS && file->kind != MAPPED_JITDUMP)
+		return file;
+	struct mapped_file *jit = own_jit(processes, process);
+	if (jit && file->kind == MAPPED_JITDUMP)
+		jit_process_add_dump(jit->jit, file->dump_fd);
+	if (!jit || file->kind == MAPPED_JITDUMP)
+		return file;
+	mapped_file_unref(file);
+	return mapped_file_ref(jit);
+}
+
 struct load {
 	struct processes *processes;
 	struct process *process;
@@ -238,6 +283,8 @@ static void load_mapping(void *ctx, const struct proc_mapping *mapping)
 		.now_mono_ns = load->now_mono_ns,
 	};
 	struct mapped_file *file = files_get(load->processes->files, &sight);
+	if (file)
+		file = file_of(load->processes, load->process, file);
 	if (file)
 		map_range(load->process, &(struct mapping){mapping->start_ip, mapping->end_ip,
 							   mapping->file_off, file});
@@ -325,6 +372,7 @@ static void apply_mmap(struct processes *processes, const struct sideband_event 
 		mapped_file_unref(file);
 		return;
 	}
+	file = file_of(processes, process, file);
 	map_range(process, &(struct mapping){event->start_ip, end_ip, event->file_off, file});
 }
 
@@ -338,6 +386,7 @@ static void apply_comm(struct processes *processes, const struct sideband_event 
 	/* After execve(2) the caller is the leader and the only thread, with a new image. */
 	if (event->is_exec) {
 		clear_mappings(process);
+		forget_jit(process);
 		process->exec_id++;          /* begin_new_exec() in fs/exec.c */
 		process->exited_mono_ns = 0; /* the old leader did, when another thread called */
 		process->cgroup_is_read = false; /* service managers move a child before it execs */
@@ -374,6 +423,8 @@ static void apply_fork(struct processes *processes, const struct sideband_event 
 	if (!child)
 		return;
 	copy_mappings(child, parent);
+	child->jit = parent->jit ? mapped_file_ref(parent->jit) : NULL;
+	child->jit_is_parents = parent->jit;
 	child->cgroup = parent->cgroup ? strdup(parent->cgroup) : NULL;
 }
 

@@ -26,6 +26,8 @@ struct process {
 	bool cgroup_is_read;      /* from its own /proc entry, not taken over from the parent */
 	struct mapping *mappings; /* sorted, not overlapping */
 	size_t mapping_count, mapping_cap;
+	struct mapped_file *jit;      /* code it made at run time; NULL: none yet */
+	bool jit_is_parents;          /* taken over by fork(2) */
 	uint64_t map_epoch;           /* moves with every change; no two processes share one */
 	struct process_map *snapshot; /* of the mappings at snapshot_epoch; NULL: none yet */
 	uint64_t snapshot_epoch;

@@ -44,6 +44,23 @@ int proc_stat_parse(struct proc_stat *stat, const char *text)
 	return 0;
 }
 
+/* "Uid:" real, effective, ...; "NSpid:" a pid for each namespace, from the outermost one on. */
+int proc_status_parse(struct proc_status *status, const char *text)
+{
+	const char *uid = strstr(text, "\nUid:");
+	const char *ns_pid = strstr(text, "\nNSpid:");
+	struct proc_status parsed;
+	if (!uid || !ns_pid || sscanf(uid, "\nUid: %*u %u", &parsed.uid) != 1)
+		return -EBADMSG;
+	int count = 0, used;
+	for (ns_pid += 7; sscanf(ns_pid, "%*[ \t]%u%n", &parsed.ns_pid, &used) == 1; ns_pid += used)
+		count++;
+	if (!count || *ns_pid != '\n')
+		return -EBADMSG;
+	*status = parsed;
+	return 0;
+}
+
 void proc_path_cut_deleted(char *path)
 {
 	static const char suffix[] = " (deleted)";
@@ -121,6 +138,14 @@ int proc_read_stat(struct proc_stat *stat, uint32_t pid)
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
 	int rc = read_small(path, text, sizeof(text));
 	return rc ? rc : proc_stat_parse(stat, text);
+}
+
+int proc_read_status(struct proc_status *status, uint32_t pid)
+{
+	char path[PATH_BYTES], text[SMALL_FILE_BYTES];
+	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	int rc = read_small(path, text, sizeof(text));
+	return rc ? rc : proc_status_parse(status, text);
 }
 
 int proc_read_cgroup(uint32_t pid, char *cgroup, size_t cgroup_bytes)

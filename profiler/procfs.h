@@ -18,6 +18,11 @@ struct proc_stat {
 	uint64_t start_boot_ticks; /* 1/100 s, CLOCK_BOOTTIME */
 };
 
+struct proc_status {
+	uint32_t uid;    /* effective */
+	uint32_t ns_pid; /* its pid as it knows it: of the innermost namespace */
+};
+
 struct proc_mapping {
 	uint64_t start_ip;
 	uint64_t end_ip;
@@ -32,6 +37,8 @@ struct proc_mapping {
 void proc_path_cut_deleted(char *path);
 /* The contents of PID/stat. -EBADMSG. */
 int proc_stat_parse(struct proc_stat *stat, const char *text);
+/* The contents of PID/status. -EBADMSG. */
+int proc_status_parse(struct proc_status *status, const char *text);
 /* One line of PID/maps, changed in place (the path gets its NUL). -EBADMSG. */
 int proc_mapping_parse(struct proc_mapping *mapping, char *line);
 /* PID/cgroup: the v2 path, or where that is the root, that of the v1 hierarchy which manages
@@ -39,6 +46,7 @@ int proc_mapping_parse(struct proc_mapping *mapping, char *line);
 void proc_cgroup_parse(const char *text, char *path, size_t path_bytes);
 
 int proc_read_stat(struct proc_stat *stat, uint32_t pid);
+int proc_read_status(struct proc_status *status, uint32_t pid);
 int proc_read_cgroup(uint32_t pid, char *cgroup, size_t cgroup_bytes);
 int proc_read_thread_comm(uint32_t pid, uint32_t tid, char comm[static COMM_BYTES]);
 

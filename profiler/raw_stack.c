@@ -37,9 +37,10 @@ struct raw_frame raw_frame_of(const struct mapping *mapping, uint64_t ip)
 {
 	if (!mapping)
 		return (struct raw_frame){.ip_or_off = ip};
+	bool is_file = mapping->file->kind != MAPPED_ANONYMOUS;
 	return (struct raw_frame){
 		.file = mapping->file,
-		.ip_or_off = ip - mapping->start_ip + mapping->file_off,
+		.ip_or_off = is_file ? ip - mapping->start_ip + mapping->file_off : ip,
 	};
 }
 

@@ -15,7 +15,7 @@ enum { RAW_TAILS_MAX_BYTES = 64 << 20 };
 
 struct raw_frame {
 	struct mapped_file *file; /* a reference; NULL: kernel code, or mapped by nobody */
-	uint64_t ip_or_off;       /* offset in the file when there is one */
+	uint64_t ip_or_off;       /* offset in the file when there is one; else ip */
 };
 
 /* The rest of a user stack: begins at the frame that is the last of the raw stack. */
