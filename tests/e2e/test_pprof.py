@@ -8,6 +8,7 @@ import urllib.parse
 
 import harness
 
+RATE_HZ = 499  # samples enough in some seconds, on a busy machine too
 RESULT = re.compile(r"^\s*\S+\s+[\d.]+%\s+[\d.]+%\s+(\S+)\s+([\d.]+)%\s+(.+)$", re.M)
 
 
@@ -37,7 +38,7 @@ class Pprof(harness.Case):
 
     def test_urls_and_file(self):
         load = self.workload("shares", harness.CPUS, 15, comm="hearth-pprof")
-        server = self.serve()
+        server = self.serve("-F", RATE_HZ)
         start_us = harness.now_us()
         query = urllib.parse.quote(f'{{pid="{load.pid}"}}')
 
@@ -71,7 +72,7 @@ class Pprof(harness.Case):
     def test_recorded_file(self):
         load = self.workload("shares", harness.CPUS, 8, comm="hearth-pprof")
         path = self.path("run.pb.gz")
-        done = harness.run("record", "-p", load.pid, "-d", 6, "-o", path)
+        done = harness.run("record", "-p", load.pid, "-d", 6, "-F", RATE_HZ, "-o", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_shares(self.shares(path))
         self.assertIn("hearth-pprof", self.pprof("-raw", path), "the mapping has its file")

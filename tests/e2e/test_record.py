@@ -1,6 +1,7 @@
 """`hearth record`: the command's exit status is passed on, the formats are what their names
 say, and the filters filter."""
 
+import math
 import os
 import signal
 import subprocess
@@ -42,12 +43,12 @@ class Record(harness.Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"burn_heavy", harness.read_gzip(path))
         path = self.path("a.folded")
-        done = self.record("-p", load.pid, "-d", 1, "-o", path)
+        done = self.record("-p", load.pid, "-d", 2, "-o", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         total_ns = sum(value for _, value in harness.read_folded(path))
         # One thread that never waits; other load may take turns with it.
         self.assertGreater(total_ns, 0.2e9)
-        self.assertLess(total_ns, 1.3e9)
+        self.assertLess(total_ns, 2.6e9)
 
     def test_rate(self):
         harness.need_tool("gcc")
@@ -56,11 +57,13 @@ class Record(harness.Case):
         for rate in (49, 499):
             path = self.path(f"{rate}.folded")
             before = harness.cpu_seconds(load.pid)
-            done = self.record("-p", load.pid, "-d", 2, "-F", rate, "-o", path)
+            done = self.record("-p", load.pid, "-d", 4, "-F", rate, "-o", path)
             took = harness.cpu_seconds(load.pid) - before
             self.assertEqual(done.returncode, 0, done.stderr)
             totals.append(sum(value for _, value in harness.read_folded(path)) / 1e9)
-            self.assertLessEqual(totals[-1], took + 0.1, "no more time than there was")
+            # Five standard deviations, for when other load takes turns with it.
+            within = 5 * math.sqrt(took / rate)
+            self.assertLessEqual(totals[-1], took + within, "no more time than there was")
         self.assertGreater(min(totals), 0.2, "weights do not depend on the rate")
 
     def test_interrupted_recording_is_kept(self):
