@@ -61,6 +61,7 @@ _Static_assert(sizeof(struct rec_stack) == 88, "layout changed: bump ABI_VERSION
  * a record with STACK_TAIL; such a stack is not interned. */
 #define ABI_REGISTERS   16
 #define ABI_SLICE_BYTES 65536
+#define ABI_CHUNK_BYTES 1024 /* of a slice, that could be read or not; 64 of them at most */
 
 struct rec_tail {
 	__u64 ip;
@@ -74,10 +75,11 @@ struct rec_tail {
 	__u32 reserved;
 	__u32 slice_bytes; /* of slice[] */
 	__u64 slice_at;    /* address of slice[0] */
+	__u64 readable;    /* bit by chunk of slice[]; the others are zero bytes */
 	__u64 registers[ABI_REGISTERS];
 	__u8 slice[]; /* up to ABI_SLICE_BYTES */
 };
-_Static_assert(sizeof(struct rec_tail) == 192, "layout changed: bump ABI_VERSION");
+_Static_assert(sizeof(struct rec_tail) == 200, "layout changed: bump ABI_VERSION");
 
 /*
  * Unwind memory: one array of 32-bit words that user space fills and the walker reads. Blocks
@@ -111,8 +113,10 @@ struct umem_process_ref {
 	__u32 block;         /* process block */
 	__u32 exec_id;       /* 0: not known, any */
 	__u64 start_boot_ns; /* 0: likewise */
+	__u32 parent_pid;    /* 0, or good as long as this pid's entry has the same block */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct umem_process_ref) == 16, "layout changed: bump ABI_VERSION");
+_Static_assert(sizeof(struct umem_process_ref) == 24, "layout changed: bump ABI_VERSION");
 
 struct umem_file {
 	__u32 first_page; /* vaddr >> UMEM_PAGE_SHIFT of pages[0] */

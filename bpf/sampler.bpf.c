@@ -188,6 +188,16 @@ __attribute__((noinline)) int take_frame(void)
 	return walk_step(walk);
 }
 
+/* A block that a child has from its parent is the parent's: it may go when that has another. */
+static __always_inline __u32 is_held(const struct umem_process_ref *ref)
+{
+	__u32 parent_pid = ref->parent_pid;
+	if (!parent_pid)
+		return 1;
+	const struct umem_process_ref *parent = bpf_map_lookup_elem(&umem_processes, &parent_pid);
+	return parent && parent->block == ref->block;
+}
+
 static __always_inline void walk_user(struct scratch *scratch, __u32 pid)
 {
 	struct walk *walk = &scratch->walk;
@@ -207,7 +217,8 @@ static __always_inline void walk_user(struct scratch *scratch, __u32 pid)
 	/* Index 0 holds zeros: a process without mappings. */
 	walk->process = 0;
 	if (ref && (!ref->exec_id || ref->exec_id == scratch->rec.exec_id) &&
-	    (!ref->start_boot_ns || ref->start_boot_ns == scratch->rec.start_boot_ns))
+	    (!ref->start_boot_ns || ref->start_boot_ns == scratch->rec.start_boot_ns) &&
+	    is_held(ref))
 		walk->process = ref->block;
 	for (int i = 0; i <= ABI_MAX_USER_FRAMES; i++)
 		if (take_frame())
@@ -240,8 +251,6 @@ static __always_inline __u32 wants_tail(__u32 walk_end)
 	return walk_end == WALK_NO_MAPPING || walk_end == WALK_NO_ROWS ||
 	       walk_end == WALK_UNSUPPORTED;
 }
-
-#define SLICE_CHUNK_BYTES 1024
 
 static __always_inline __u64 least_above(__u64 least, __u64 at, __u64 floor)
 {
@@ -287,19 +296,22 @@ static __always_inline __u32 fill_tail(struct scratch *scratch, __u32 frames)
 		regs->r12, regs->r13, regs->r14, regs->r15,
 	};
 	__builtin_memcpy(tail->registers, registers, sizeof(registers));
-	/* Aligned chunks: none reaches into a page that holds nothing of the stack. */
-	__u64 at = walk->sp & ~(SLICE_CHUNK_BYTES - 1ULL);
+	/* Aligned chunks: none reaches into a page that holds nothing of the stack. A page that was
+	 * never touched, within a large frame, cannot be read, and what is above it can. */
+	__u64 at = walk->sp & ~(ABI_CHUNK_BYTES - 1ULL), readable = 0;
 	__u32 slice_bytes = 0, limit_bytes = slice_limit(at);
-	for (__u32 i = 0; i < cfg_slice_bytes / SLICE_CHUNK_BYTES; i++) {
-		if (i * SLICE_CHUNK_BYTES >= limit_bytes)
+	for (__u32 i = 0; i < cfg_slice_bytes / ABI_CHUNK_BYTES; i++) {
+		if (i * ABI_CHUNK_BYTES >= limit_bytes)
 			break;
-		if (bpf_probe_read_user(tail->slice + i * SLICE_CHUNK_BYTES, SLICE_CHUNK_BYTES,
-					(void *)(at + i * SLICE_CHUNK_BYTES)))
-			break;
-		slice_bytes = (i + 1) * SLICE_CHUNK_BYTES;
+		if (bpf_probe_read_user(tail->slice + i * ABI_CHUNK_BYTES, ABI_CHUNK_BYTES,
+					(void *)(at + i * ABI_CHUNK_BYTES)))
+			continue;
+		readable |= 1ULL << i;
+		slice_bytes = (i + 1) * ABI_CHUNK_BYTES;
 	}
 	tail->slice_at = at;
 	tail->slice_bytes = slice_bytes;
+	tail->readable = readable;
 	count(STAT_TAILS, 1);
 	count(STAT_TAIL_BYTES, slice_bytes);
 	return sizeof(*tail) + slice_bytes;
@@ -435,6 +447,26 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	return 0;
 }
 
+/* A child begins with its parent's mappings. User space hears of it soon, and lets it have the block
+ * for itself. */
+static __always_inline void inherit_mappings(struct task_struct *child, __u32 parent_pid,
+					     __u32 child_pid)
+{
+	const struct umem_process_ref *parent = bpf_map_lookup_elem(&umem_processes, &parent_pid);
+	if (!parent || !is_held(parent))
+		return;
+	struct umem_process_ref ref = {
+		.block = parent->block,
+		.exec_id = compat_exec_id(child),
+		.start_boot_ns = compat_start_boot_ns(child),
+		.parent_pid = parent->parent_pid ? parent->parent_pid : parent_pid,
+	};
+	/* An entry of an image before that one, which user space was too late to take away. */
+	if (parent->exec_id && parent->exec_id != ref.exec_id)
+		return;
+	bpf_map_update_elem(&umem_processes, &child_pid, &ref, BPF_ANY);
+}
+
 /* Descendants of followed processes are followed from their first instruction on. */
 SEC("raw_tp/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
@@ -444,7 +476,10 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	__u32 parent_pid = BPF_CORE_READ(parent, tgid);
 	__u32 child_pid = BPF_CORE_READ(child, tgid);
 	__u32 one = 1;
-	if (parent_pid != child_pid && bpf_map_lookup_elem(&followed, &parent_pid))
+	if (parent_pid == child_pid)
+		return 0; /* a thread */
+	inherit_mappings(child, parent_pid, child_pid);
+	if (cfg_follow && bpf_map_lookup_elem(&followed, &parent_pid))
 		bpf_map_update_elem(&followed, &child_pid, &one, BPF_ANY);
 	return 0;
 }

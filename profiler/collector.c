@@ -295,6 +295,23 @@ static void note_changed(struct collector *collector, const struct sideband_even
 		collector->options.forget(collector->options.ctx, event->pid);
 }
 
+/* A child begins with what its parent has, if that is no other image than the one that forked. The
+ * entry must name the image: when the event is late, the child may have called execve(2). */
+static void share_mappings(struct collector *collector, const struct sideband_event *event)
+{
+	if (event->kind != SIDEBAND_FORK || event->pid == event->parent_pid)
+		return;
+	const struct process *parent = processes_find(collector->processes, event->parent_pid);
+	struct process *child = processes_find(collector->processes, event->pid);
+	if (!parent || !child || !child->exec_id || !parent->umem_epoch ||
+	    parent->umem_epoch != parent->map_epoch ||
+	    !collector->options.share(collector->options.ctx, child, parent->pid))
+		return;
+	child->umem_epoch = child->map_epoch;
+	child->umem_files = parent->umem_files;
+	child->umem_mono_ns = parent->umem_mono_ns;
+}
+
 static void apply_until(struct collector *collector, uint64_t time_mono_ns)
 {
 	while (collector->event_next < collector->event_count) {
@@ -303,6 +320,7 @@ static void apply_until(struct collector *collector, uint64_t time_mono_ns)
 			break;
 		processes_apply(collector->processes, &pending->event, pending->file);
 		note_changed(collector, &pending->event);
+		share_mappings(collector, &pending->event);
 		free(pending->event.name);
 		collector->event_next++;
 	}
@@ -423,6 +441,8 @@ static int add_tail_sample(struct collector *collector, const struct rec_stack *
 	if (!process)
 		return -ENOMEM;
 	process_note_cgroup(process, rec->cgroup_id);
+	if (process->exec_id != rec->exec_id)
+		process->umem_epoch = 0; /* what was pushed is taken for another image's */
 	process->exec_id = rec->exec_id;
 	push_process(collector, process, rec->sample.end_mono_ns);
 	struct raw_ips ips = {rec->frames, rec->kernel_frames, rec->user_frames, rec->flags,

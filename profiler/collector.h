@@ -27,6 +27,8 @@ struct collector_options {
 	 * has learnt something that makes another push worth while. */
 	int (*push)(void *ctx, const struct process *process, const struct process_map *map);
 	uint64_t (*push_epoch)(void *ctx);
+	/* The child has just what its parent has, as after fork(2). False: it has nothing. */
+	bool (*share)(void *ctx, const struct process *child, uint32_t parent_pid);
 	/* Takes them away again: the process has ended, and its pid may be another's soon. */
 	void (*forget)(void *ctx, uint32_t pid);
 	/* A stack came that the kernel's walker had to leave: it wants what is missing soon. */

@@ -387,7 +387,9 @@ static void apply_comm(struct processes *processes, const struct sideband_event 
 	if (event->is_exec) {
 		clear_mappings(process);
 		forget_jit(process);
-		process->exec_id++;          /* begin_new_exec() in fs/exec.c */
+		if (process->exec_id)
+			process->exec_id++; /* begin_new_exec() in fs/exec.c */
+		process->is_new_image = true;
 		process->exited_mono_ns = 0; /* the old leader did, when another thread called */
 		process->cgroup_is_read = false; /* service managers move a child before it execs */
 	}
@@ -425,6 +427,7 @@ static void apply_fork(struct processes *processes, const struct sideband_event 
 	copy_mappings(child, parent);
 	child->jit = parent->jit ? mapped_file_ref(parent->jit) : NULL;
 	child->jit_is_parents = parent->jit;
+	child->exec_id = parent->exec_id;
 	child->cgroup = parent->cgroup ? strdup(parent->cgroup) : NULL;
 }
 

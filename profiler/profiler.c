@@ -66,6 +66,15 @@ static int push(void *ctx, const struct process *process, const struct process_m
 	return rc;
 }
 
+static bool share(void *ctx, const struct process *child, uint32_t parent_pid)
+{
+	struct profiler *profiler = ctx;
+	profiler->pushed = child;
+	umem_share_process(profiler->umem, child->pid, parent_pid);
+	profiler->pushed = NULL;
+	return umem_has_process(profiler->umem, child->pid);
+}
+
 static uint64_t push_epoch(void *ctx)
 {
 	const struct profiler *profiler = ctx;
@@ -154,6 +163,7 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.rate_hz = options->rate_hz,
 		.push = push,
 		.push_epoch = push_epoch,
+		.share = share,
 		.forget = forget,
 		.tail = tail,
 		.tick = tick,

@@ -124,7 +124,6 @@ static int configure(struct sampler *sampler, const struct sampler_options *opti
 	rc = size_scratches(sampler, err);
 	if (rc)
 		return rc;
-	bpf_program__set_autoload(skel->progs.on_fork, options->pid_count > 0);
 	/* Its memory is allocated in advance. */
 	if (!options->pid_count)
 		(void)bpf_map__set_max_entries(skel->maps.followed, 1);

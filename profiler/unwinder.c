@@ -152,11 +152,18 @@ static const struct unwind_rows *rows_of(struct unwinder *unwinder, struct mappe
 	return TAKE(rows)->rows;
 }
 
+static bool is_readable(const struct rec_tail *tail, uint64_t off)
+{
+	return off < tail->slice_bytes && off / ABI_CHUNK_BYTES < 64 &&
+	       tail->readable >> (off / ABI_CHUNK_BYTES) & 1;
+}
+
 static bool read_slice(void *ctx, uint64_t ip, uint64_t *value)
 {
 	const struct rec_tail *tail = ctx;
 	uint64_t off = ip - tail->slice_at;
-	if (tail->slice_bytes < sizeof(*value) || off > tail->slice_bytes - sizeof(*value))
+	if (off > UINT64_MAX - sizeof(*value) || !is_readable(tail, off) ||
+	    !is_readable(tail, off + sizeof(*value) - 1))
 		return false;
 	memcpy(value, tail->slice + off, sizeof(*value));
 	return true;

@@ -282,6 +282,29 @@ static void a_child_has_what_its_parent_has(void **state)
 	assert_int_equal(get(fixture, A)->mapping_count, 2);
 }
 
+/* task_struct.self_exec_id: a child has its parent's, and execve(2) counts it on; what is not known
+ * stays so. */
+static void images_are_told_apart(void **state)
+{
+	struct fixture *fixture = *state;
+	rename_as(fixture, A, A, true, "parent");
+	assert_int_equal(get(fixture, A)->exec_id, 0);
+	assert_true(get(fixture, A)->is_new_image);
+	fork_as(fixture, A, B, B);
+	assert_int_equal(get(fixture, B)->exec_id, 0);
+	assert_false(get(fixture, B)->is_new_image);
+	get(fixture, A)->exec_id = 7; /* a sample told it */
+	fork_as(fixture, A, B, B);
+	assert_int_equal(get(fixture, B)->exec_id, 7);
+	rename_as(fixture, B, B, false, "renamed");
+	assert_int_equal(get(fixture, B)->exec_id, 7);
+	assert_false(get(fixture, B)->is_new_image);
+	rename_as(fixture, B, B, true, "child");
+	assert_int_equal(get(fixture, B)->exec_id, 8);
+	assert_true(get(fixture, B)->is_new_image);
+	assert_int_equal(get(fixture, A)->exec_id, 7);
+}
+
 static void threads_have_names_of_their_own(void **state)
 {
 	struct fixture *fixture = *state;
@@ -487,6 +510,7 @@ int main(void)
 		WITH_PROCESSES(threads_have_names_of_their_own),
 		WITH_PROCESSES(what_exited_stays_for_samples_under_way),
 		WITH_PROCESSES(exec_by_a_thread),
+		WITH_PROCESSES(images_are_told_apart),
 		WITH_PROCESSES(a_pid_used_again),
 		WITH_PROCESSES(a_process_nobody_told_of),
 		WITH_PROCESSES(cgroups_are_looked_up_when_they_change),

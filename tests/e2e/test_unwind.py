@@ -19,6 +19,7 @@ C_PROGRAMS = (
     ("u-signal", "signal", MAIN + ("interrupted", "on_alarm", "burn"), (), 30),
     ("u-qsort", "qsort", MAIN + ("sort", "compare", "burn"), (), 90),
     ("u-threads", "threads", ("thread_main",) + CALLS, (), 90),
+    ("u-fork", "fork", MAIN + ("forker", "burn"), (), 60),
     ("u-static", "calls", MAIN + CALLS, ("-static",), 90),
     ("u-thrstatic", "threads", ("start_thread", "thread_main") + CALLS, ("-static",), 90),
     ("u-staticpie", "calls", MAIN + CALLS, ("-static-pie",), 90),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -291,15 +292,41 @@ static int run_vfork(void)
 	return spawn() + 1;
 }
 
+/* main < forker < burn in a child of a child that ended */
+FRAME int forker(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	pid_t child = fork();
+	if (!child) {
+		pid_t grandchild = fork();
+		if (!grandchild)
+			burn(loops);
+		_exit(grandchild < 0);
+	}
+	int status = child < 0, all = status;
+	while (waitpid(-1, &status, 0) > 0)
+		all |= status;
+	if (all)
+		abort();
+	return 1;
+}
+
+static int run_fork(void)
+{
+	return forker() + 1;
+}
+
 static const struct mode {
 	const char *name;
 	int (*run)(void);
 } modes[] = {
-	{"calls", run_calls},     {"recurse", run_recurse},       {"vla", run_vla},
-	{"large", run_large},     {"signal", run_signal},         {"plt", run_plt},
-	{"qsort", run_qsort},     {"plt-signal", run_plt_signal}, {"dlopen", run_dlopen},
-	{"threads", run_threads}, {"vfork", run_vfork},           {"spots", run_spots},
-	{"realign", run_realign},
+	{"calls", run_calls},     {"recurse", run_recurse},
+	{"vla", run_vla},         {"large", run_large},
+	{"signal", run_signal},   {"plt", run_plt},
+	{"qsort", run_qsort},     {"plt-signal", run_plt_signal},
+	{"dlopen", run_dlopen},   {"threads", run_threads},
+	{"vfork", run_vfork},     {"spots", run_spots},
+	{"realign", run_realign}, {"fork", run_fork},
 };
 
 static double now(void)
