@@ -28,6 +28,7 @@ struct elf_file {
 	uint32_t section_names_index;
 	struct elf_segment *segments;
 	size_t segment_count;
+	struct elf_segment dynamic;
 	uint8_t build_id[ELF_BUILD_ID_MAX_BYTES];
 	size_t build_id_bytes;
 };
@@ -52,6 +53,11 @@ const struct elf_segment *elf_file_segments(const struct elf_file *file, size_t 
 {
 	*count = file->segment_count;
 	return file->segments;
+}
+
+struct elf_segment elf_file_dynamic(const struct elf_file *file)
+{
+	return file->dynamic;
 }
 
 size_t elf_file_build_id(const struct elf_file *file, uint8_t id[static ELF_BUILD_ID_MAX_BYTES])
@@ -290,6 +296,8 @@ static int read_segments(struct elf_file *file, struct err *err)
 		uint64_t align_bytes = reader_u64(&r);
 		if (type == PT_LOAD)
 			file->segments[file->segment_count++] = segment;
+		else if (type == PT_DYNAMIC)
+			file->dynamic = segment;
 		else if (type == PT_NOTE)
 			read_notes(file, segment.off, segment.file_bytes, align_bytes);
 	}

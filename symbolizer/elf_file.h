@@ -64,6 +64,8 @@ AUTO_DEFINE(elf_file)
 uint16_t elf_file_machine(const struct elf_file *file); /* EM_X86_64 or EM_AARCH64 */
 /* The PT_LOADs in the order of the file, which need not be that of addresses. */
 const struct elf_segment *elf_file_segments(const struct elf_file *file, size_t *count);
+/* PT_DYNAMIC; all 0 when there is none. */
+struct elf_segment elf_file_dynamic(const struct elf_file *file);
 /* The bytes of NT_GNU_BUILD_ID; 0 when there is none, or it is longer than the kernel takes. */
 size_t elf_file_build_id(const struct elf_file *file, uint8_t id[static ELF_BUILD_ID_MAX_BYTES]);
 
