@@ -9,9 +9,10 @@
 #include "symbolizer/demangle.h"
 #include "symbolizer/elf_file.h"
 #include "symbolizer/function_bounds.h"
+#include "symbolizer/gsym.h"
 #include "symbolizer/symtab.h"
 
-enum { MAX_NAME_BYTES = 64 << 10 };
+enum { MAX_NAME_BYTES = 64 << 10, MAX_ATTACHED = 64 };
 
 /* What is read on the first lookup; never changes after. */
 struct names {
@@ -26,6 +27,12 @@ struct unnamed {
 	_Atomic(char *) *marks;         /* by position, owned; NULL: not yet */
 };
 
+struct attached {
+	struct gsym *gsym;
+	struct attached *before;
+	unsigned int count; /* of it and those before */
+};
+
 struct executable {
 	atomic_uint refs;
 	struct elf_file *file;
@@ -35,7 +42,8 @@ struct executable {
 	struct names names_memory;
 	_Atomic(struct names *) names; /* NULL: not read yet; else names_memory */
 	struct unnamed unnamed_memory;
-	_Atomic(struct unnamed *) unnamed; /* likewise */
+	_Atomic(struct unnamed *) unnamed;   /* likewise */
+	_Atomic(struct attached *) attached; /* the last one; NULL: none */
 };
 
 _Static_assert((int)BUILD_ID_MAX_BYTES == (int)ELF_BUILD_ID_MAX_BYTES, "one limit");
@@ -59,6 +67,16 @@ static void unnamed_fini(struct unnamed *unnamed)
 	function_bounds_free(unnamed->bounds);
 }
 
+static void free_attached(struct attached *attached)
+{
+	while (attached) {
+		struct attached *before = attached->before;
+		gsym_free(attached->gsym);
+		free(attached);
+		attached = before;
+	}
+}
+
 struct executable *executable_ref(struct executable *exe)
 {
 	atomic_fetch_add(&exe->refs, 1);
@@ -71,10 +89,16 @@ void executable_unref(struct executable *exe)
 		return;
 	names_fini(&exe->names_memory);
 	unnamed_fini(&exe->unnamed_memory);
+	free_attached(atomic_load(&exe->attached));
 	elf_file_free(exe->file);
 	pthread_mutex_destroy(&exe->lock);
 	free(exe->display_name);
 	free(exe);
+}
+
+bool executable_is_shared(const struct executable *exe)
+{
+	return atomic_load(&exe->refs) > 1;
 }
 
 const char *executable_name(const struct executable *exe)
@@ -340,4 +364,29 @@ const char *executable_unnamed_reason(struct executable *exe)
 {
 	const struct names *names = names_of(exe);
 	return names->unnamed_reason[0] ? names->unnamed_reason : NULL;
+}
+
+int executable_attach(struct executable *exe, struct gsym *gsym)
+{
+	struct attached *attached = calloc(1, sizeof(*attached));
+	if (!attached)
+		return -ENOMEM;
+	pthread_mutex_lock(&exe->lock);
+	struct attached *before = atomic_load_explicit(&exe->attached, memory_order_relaxed);
+	*attached = (struct attached){gsym, before, before ? before->count + 1 : 1};
+	bool is_full = attached->count > MAX_ATTACHED;
+	if (!is_full)
+		atomic_store_explicit(&exe->attached, attached, memory_order_release);
+	pthread_mutex_unlock(&exe->lock);
+	if (!is_full)
+		return 0;
+	free(attached);
+	return -ENOSPC;
+}
+
+const struct gsym *executable_gsym(const struct executable *exe)
+{
+	const struct attached *attached =
+		atomic_load_explicit(&exe->attached, memory_order_acquire);
+	return attached ? attached->gsym : NULL;
 }

@@ -3,7 +3,8 @@
  *
  * Input is untrusted bytes. Symbols are read on the first lookup, by whichever thread comes
  * first; after that lookups only read. Any thread; counted references.
- * Places for debug files, DWARF and GSYM: executable_open() gets more sources, callers stay.
+ * The names here are those of its own symbol tables, there at once; symbol_frames.h adds what
+ * was compiled from debug information.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 
 struct executable; /* opaque */
 struct elf_file;
+struct gsym;
 
 enum { BUILD_ID_MAX_BYTES = 20, BUILD_ID_HEX_BYTES = 2 * BUILD_ID_MAX_BYTES + 1 };
 
@@ -27,6 +29,8 @@ int executable_from_memory(struct executable **out, const void *data, size_t len
 			   const char *display_name, struct err *err);
 struct executable *executable_ref(struct executable *exe);
 void executable_unref(struct executable *exe); /* NULL is fine */
+/* Has anybody else a reference? By the next moment that may be different. */
+bool executable_is_shared(const struct executable *exe);
 
 /* AUTO(executable) gives its reference back at the end of the scope. */
 static inline void auto_free_executable(struct executable **exe)
@@ -67,3 +71,10 @@ bool executable_lookup(struct executable *exe, uint64_t vaddr, struct symbol *sy
  * or NULL when the file has all its symbols. A stripped library still names what it exports.
  * Borrowed for the life of the executable; waits as executable_lookup() does. */
 const char *executable_unnamed_reason(struct executable *exe);
+
+/* Names, lines and inlined calls that were compiled in the meantime, for symbol_frames. The
+ * executable takes gsym for the rest of its life, and keeps those attached before, which other
+ * threads may be reading. -ENOMEM; -ENOSPC: attached too often. Then gsym stays the caller's. */
+int executable_attach(struct executable *exe, struct gsym *gsym);
+/* The one attached last; NULL: none. Borrowed for the life of the executable. */
+const struct gsym *executable_gsym(const struct executable *exe);
