@@ -13,7 +13,7 @@
 
 #define DEBUG_DIR "/usr/lib/debug"
 
-enum { NOTE_BYTES = 100 };
+enum { NOTE_BYTES = 100, REJECTED_BYTES = 130 };
 
 /* Where a file was found. */
 struct place {
@@ -28,7 +28,7 @@ struct search {
 	size_t id_bytes;
 	struct place place;
 	/* For the sentence when there is nothing. */
-	char rejected[NOTE_BYTES]; /* the first file that would not do, and why */
+	char rejected[REJECTED_BYTES]; /* the first file that would not do, and why */
 	char remote[NOTE_BYTES];
 	char mini[NOTE_BYTES];
 };
@@ -88,7 +88,7 @@ static bool build_id_path(char path[static PATH_MAX], const char *dir, const uin
 static void reject(struct search *search, const char *path, const char *why)
 {
 	if (!search->rejected[0])
-		write_text(search->rejected, sizeof(search->rejected), "%s: %s", path, why);
+		write_text(search->rejected, sizeof(search->rejected), "%.90s: %s", path, why);
 }
 
 /* Open a file that is what is wanted. -ENOENT: there is none, or it is not; -ENOMEM. */
