@@ -18,7 +18,8 @@ struct reading {
 	uint32_t seen; /* a bit for each of names[] */
 };
 
-static const char *const names[] = {"listen", "data", "rate", "max-disk", "ring-bytes", "insecure"};
+static const char *const names[] = {"listen",     "data",       "rate",    "max-disk",
+				    "max-memory", "ring-bytes", "insecure"};
 
 /* Once is enough. inih takes an indented line for more of the setting before it, so this is also
  * what says that such a line is not read as it was meant. */
@@ -52,6 +53,12 @@ static int take_size(uint64_t *target, const char *value, struct err *err)
 	return option_bytes(*target ? &ignored : target, value, err);
 }
 
+static int take_memory(uint64_t *target, const char *value, struct err *err)
+{
+	uint64_t ignored;
+	return option_memory(*target ? &ignored : target, value, err);
+}
+
 static int take_rate(uint32_t *target, const char *value, struct err *err)
 {
 	uint32_t ignored;
@@ -78,6 +85,8 @@ static int take_setting(struct serve_config *config, const char *name, const cha
 		return take_rate(&config->rate_hz, value, err);
 	if (!strcmp(name, "max-disk"))
 		return take_size(&config->max_disk_bytes, value, err);
+	if (!strcmp(name, "max-memory"))
+		return take_memory(&config->max_memory_bytes, value, err);
 	if (!strcmp(name, "ring-bytes"))
 		return take_size(&config->ring_bytes, value, err);
 	return take_flag(&config->insecure, value, err);

@@ -15,6 +15,7 @@ struct serve_config {
 	uint32_t rate_hz;
 	uint64_t max_disk_bytes;
 	uint64_t ring_bytes;
+	uint64_t max_memory_bytes;
 	bool insecure;
 	char *texts[2]; /* strings of the file; owned */
 };

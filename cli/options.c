@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-enum { MAX_OPTIONS = 32, HELP_COLUMN = 26 };
+enum { MAX_OPTIONS = 32, HELP_COLUMN = 26, MIN_MEMORY_BYTES = 16 << 20 };
 
 static void print_option(const struct option_spec *spec)
 {
@@ -158,5 +158,18 @@ int option_bytes(void *target, const char *value, struct err *err)
 		return err_set(err, -EINVAL, "\"%s\" is not a size; write bytes, 512M or 10G",
 			       value);
 	*(uint64_t *)target = (uint64_t)number << shift;
+	return 0;
+}
+
+int option_memory(void *target, const char *value, struct err *err)
+{
+	uint64_t bytes;
+	int rc = option_bytes(&bytes, value, err);
+	if (rc)
+		return rc;
+	if (bytes < MIN_MEMORY_BYTES)
+		return err_set(err, -EINVAL, "\"%s\" is too little; Hearth needs 16M at least",
+			       value);
+	*(uint64_t *)target = bytes;
 	return 0;
 }

@@ -21,6 +21,7 @@ struct record_config {
 	const char *output;
 	int64_t duration_ns;
 	uint32_t rate_hz;
+	uint64_t max_memory_bytes;
 	pid_t pids[MAX_PIDS];
 	size_t pid_count;
 };
@@ -55,6 +56,8 @@ static const struct option_spec record_options[] = {
 	 offsetof(struct record_config, duration_ns)},
 	{"rate", 'F', "HZ", "samples per second and CPU (default 99)", option_rate,
 	 offsetof(struct record_config, rate_hz)},
+	{"max-memory", 0, "BYTES", "memory; half of it for unwind information (default 160M)",
+	 option_memory, offsetof(struct record_config, max_memory_bytes)},
 	{"pid", 'p', "PID,...", "only these processes and what they start", option_pids, 0},
 };
 
@@ -150,6 +153,7 @@ static int take(const struct record_config *config, struct recording *recording,
 {
 	struct profiler_options options = {
 		.rate_hz = config->rate_hz,
+		.max_memory_bytes = config->max_memory_bytes,
 		.pids = config->pid_count ? config->pids : NULL,
 		.pid_count = config->pid_count,
 		.deliver = merge,

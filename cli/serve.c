@@ -27,6 +27,8 @@ static const struct option_spec serve_options[] = {
 	 offsetof(struct serve_config, rate_hz)},
 	{"max-disk", 0, "BYTES", "let the oldest history go beyond this (default 10G)",
 	 option_bytes, offsetof(struct serve_config, max_disk_bytes)},
+	{"max-memory", 0, "BYTES", "memory; half of it for unwind information (default 160M)",
+	 option_memory, offsetof(struct serve_config, max_memory_bytes)},
 	{"ring-bytes", 0, "BYTES", "memory between kernel and user space (default 8M)",
 	 option_bytes, offsetof(struct serve_config, ring_bytes)},
 	{"insecure", 0, NULL, "allow --listen beyond this machine, without TLS", option_flag,
@@ -99,6 +101,7 @@ static int start(struct serving *serving, struct server **server, const struct s
 	struct profiler_options profiling = {
 		.cache_directory = cache,
 		.rate_hz = config->rate_hz,
+		.max_memory_bytes = config->max_memory_bytes,
 		.ring_bytes =
 			config->ring_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)config->ring_bytes,
 		.deliver = append,

@@ -31,8 +31,8 @@ static const struct {
 	       "--perf-basic-prof --interpreted-frames-native-stack, python3 -X perf"},
 	[6] = {"please report this library: its unwind information has rules that Hearth lacks",
 	       NULL},
-	[7] = {"nothing, while a program is new: 16 KiB of its stack are copied until its rows are "
-	       "in the kernel; if it stays, a larger --max-memory keeps them there",
+	[7] = {"nothing, while a program is new: of a deep stack only the upper part is copied until "
+	       "its rows are in the kernel; if it stays, a larger --max-memory keeps them there",
 	       NULL},
 	[8] = {"build it with -fno-omit-frame-pointer; if it has unwind information, please report "
 	       "this",

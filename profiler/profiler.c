@@ -14,7 +14,15 @@
 #include "profiler/row_loader.h"
 #include "profiler/sampler.h"
 
-enum { DEFAULT_RATE_HZ = 99, DEFAULT_RING_BYTES = 8 << 20, QUEUE_SAMPLES = 1 << 20 };
+enum {
+	DEFAULT_RATE_HZ = 99,
+	DEFAULT_RING_BYTES = 8 << 20,
+	DEFAULT_MEMORY_BYTES = 160 << 20,
+	MAX_UMEM_BYTES = 1 << 30,
+	QUEUE_SAMPLES = 1 << 20,
+};
+
+static const int64_t SWEEP_EVERY_NS = 10 * NS_PER_S;
 
 struct profiler {
 	struct profiler_options options;
@@ -26,6 +34,7 @@ struct profiler {
 	struct quality *quality;
 	const struct process *pushed; /* collector's thread: whose block umem is setting */
 	struct namer *namer;
+	int64_t swept_mono_ns; /* namer's thread */
 	struct batch_queue *queue;
 	pthread_t collector_thread, namer_thread;
 	bool collector_runs, namer_runs;
@@ -108,6 +117,15 @@ static void *run_collector(void *ctx)
 	return NULL;
 }
 
+/* Between batches, as it may wait for rows that are being read. */
+static void keep_house(struct profiler *profiler, int64_t now_mono_ns)
+{
+	if (now_mono_ns - profiler->swept_mono_ns < SWEEP_EVERY_NS)
+		return;
+	profiler->swept_mono_ns = now_mono_ns;
+	unwinder_sweep(profiler->unwinder);
+}
+
 static void deliver(struct profiler *profiler, const struct batch *batch)
 {
 	struct err err = {0};
@@ -133,7 +151,36 @@ static void *run_namer(void *ctx)
 		if (!batch)
 			return NULL;
 		deliver(profiler, batch);
+		keep_house(profiler, clock_mono_ns());
 	}
+}
+
+/* The kernel masks each index into its memory, which takes a power of two: the largest one within
+ * the quarter. */
+static uint32_t umem_bytes(uint64_t max_memory_bytes)
+{
+	uint32_t size_bytes = MAX_UMEM_BYTES;
+	while (size_bytes > max_memory_bytes / 4 &&
+	       size_bytes > (uint32_t)sysconf(_SC_PAGESIZE) * 4)
+		size_bytes /= 2;
+	return size_bytes;
+}
+
+static int open_unwinder(struct profiler *profiler, struct err *err)
+{
+	const struct profiler_options *options = &profiler->options;
+	struct umem_options memory = {.set_process = set_process, .ctx = profiler};
+	memory.words = sampler_umem(profiler->sampler, &memory.word_count);
+	int rc = umem_new(&profiler->umem, &memory, err);
+	if (rc)
+		return rc;
+	struct unwinder_options unwinding = {
+		.umem = profiler->umem,
+		.cache_directory = options->cache_directory,
+		.max_bytes = options->max_memory_bytes / 4,
+	};
+	rc = unwinder_new(&profiler->unwinder, &unwinding, err);
+	return rc ? rc : row_loader_new(&profiler->row_loader, profiler->unwinder, err);
 }
 
 static int open_parts(struct profiler *profiler, struct err *err)
@@ -144,18 +191,12 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.ring_bytes = options->ring_bytes,
 		.pids = options->pids,
 		.pid_count = options->pid_count,
+		.umem_bytes = umem_bytes(options->max_memory_bytes),
 	};
 	int rc = sampler_open(&profiler->sampler, &sampling, err);
 	if (rc)
 		return rc;
-	struct umem_options unwinding = {.set_process = set_process, .ctx = profiler};
-	unwinding.words = sampler_umem(profiler->sampler, &unwinding.word_count);
-	rc = umem_new(&profiler->umem, &unwinding, err);
-	if (!rc)
-		rc = unwinder_new(&profiler->unwinder, profiler->umem, options->cache_directory,
-				  err);
-	if (!rc)
-		rc = row_loader_new(&profiler->row_loader, profiler->unwinder, err);
+	rc = open_unwinder(profiler, err);
 	if (rc)
 		return rc;
 	struct collector_options collecting = {
@@ -213,6 +254,8 @@ int profiler_open(struct profiler **out, const struct profiler_options *options,
 		profiler->options.rate_hz = DEFAULT_RATE_HZ;
 	if (!options->ring_bytes)
 		profiler->options.ring_bytes = DEFAULT_RING_BYTES;
+	if (!options->max_memory_bytes)
+		profiler->options.max_memory_bytes = DEFAULT_MEMORY_BYTES;
 	int rc = open_parts(profiler, err);
 	if (!rc)
 		rc = start(profiler, err);
@@ -289,6 +332,7 @@ static void count_stacks(struct profiler *profiler, const uint64_t counts[static
 		.evictions = umem.page_evictions + umem.file_evictions + umem.process_evictions,
 		.misses = stats->tails,
 	};
+	unwinder_stats(profiler->unwinder, &stats->unwind_user);
 }
 
 void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)

@@ -118,6 +118,15 @@ int umem_add_file(struct umem *umem, const void *file, const struct unwind_rows 
 	return rc;
 }
 
+void umem_drop_rows(struct umem *umem, const void *file)
+{
+	pthread_mutex_lock(&umem->lock);
+	struct file *known = umem_file_get(umem, file);
+	if (known)
+		known->rows = NULL;
+	pthread_mutex_unlock(&umem->lock);
+}
+
 void umem_remove_file(struct umem *umem, const void *file)
 {
 	pthread_mutex_lock(&umem->lock);
@@ -134,6 +143,15 @@ bool umem_has_file(struct umem *umem, const void *file)
 	bool is_there = known && known->block;
 	pthread_mutex_unlock(&umem->lock);
 	return is_there;
+}
+
+bool umem_is_mapped(struct umem *umem, const void *file)
+{
+	pthread_mutex_lock(&umem->lock);
+	const struct file *known = umem_file_get(umem, file);
+	bool is_mapped = known && !LIST_EMPTY(&known->mentions);
+	pthread_mutex_unlock(&umem->lock);
+	return is_mapped;
 }
 
 int umem_load_page(struct umem *umem, const void *file, uint64_t vaddr)

@@ -67,14 +67,19 @@ void umem_remove_process(struct umem *umem, uint32_t pid);
 bool umem_has_process(struct umem *umem, uint32_t pid);
 
 /* Let the walker know a file, for mappings that are there and that come. No page of it is
- * loaded. rows are borrowed until it is removed. -EEXIST; -ENOSPC: no room, or a page table and
- * rules that would take more than a quarter of it; -ENOMEM. */
+ * loaded. rows are borrowed until they are dropped or it is removed. -EEXIST; -ENOSPC: no room, or a
+ * page table and rules that would take more than a quarter of it; -ENOMEM. */
 int umem_add_file(struct umem *umem, const void *file, const struct unwind_rows *rows);
+/* Rows are borrowed no more. What is loaded of them stays; more is not until umem_add_file() brings
+ * them again. */
+void umem_drop_rows(struct umem *umem, const void *file);
 void umem_remove_file(struct umem *umem, const void *file);
+/* Has a process that was set it mapped? */
+bool umem_is_mapped(struct umem *umem, const void *file);
 bool umem_has_file(struct umem *umem, const void *file);
 
 /* Lay the rows of the page that holds vaddr; nothing is done when they are there, or there is
- * none. -ENOENT: no such file; -ENOSPC: no room; -ENOMEM. */
+ * none. -ENOENT: no such file, or its rows were dropped; -ENOSPC: no room; -ENOMEM. */
 int umem_load_page(struct umem *umem, const void *file, uint64_t vaddr);
 
 /* Call every 100 ms or so: begins a generation, which is what the walker stamps pages with,

@@ -99,11 +99,27 @@ static uint64_t page_span(const struct unwind_rows *rows, uint32_t *first_page)
 	return (uint64_t)rows->pages[rows->page_count - 1].number - *first_page + 1;
 }
 
+/* Rows that were dropped come again. False: they are not those of the block that is there. */
+static bool restore_rows(struct file *file, const struct unwind_rows *rows)
+{
+	uint32_t first_page;
+	uint64_t page_count = page_span(rows, &first_page);
+	if (first_page != file->first_page || page_count != file->page_count ||
+	    rows->rule_count != file->rule_count)
+		return false;
+	file->rows = rows;
+	return true;
+}
+
 int umem_file_add(struct umem *umem, const void *key, const struct unwind_rows *rows)
 {
 	struct file *file = umem_file_get(umem, key);
-	if (file && file->block)
+	if (file && file->block && file->rows)
 		return -EEXIST;
+	if (file && file->block && restore_rows(file, rows))
+		return 0;
+	if (file && file->block)
+		umem_file_unload(umem, file);
 	uint32_t first_page;
 	uint64_t page_count = page_span(rows, &first_page);
 	struct umem_block *block;
@@ -120,6 +136,7 @@ int umem_file_add(struct umem *umem, const void *key, const struct unwind_rows *
 	file->rows = rows;
 	file->first_page = first_page;
 	file->page_count = (uint32_t)page_count;
+	file->rule_count = (uint32_t)rows->rule_count;
 	file->generation = umem->generation;
 	umem->stats.files++;
 	umem->stats.file_bytes += umem_block_bytes(block);
@@ -157,7 +174,7 @@ static int lay_page(struct umem *umem, struct file *file, uint32_t word, uint64_
 int umem_page_load(struct umem *umem, const void *key, uint64_t vaddr)
 {
 	struct file *file = umem_file_get(umem, key);
-	if (!file || !file->block)
+	if (!file || !file->rows)
 		return -ENOENT;
 	uint64_t number = vaddr >> UMEM_PAGE_SHIFT;
 	if (number < file->first_page || number - file->first_page >= file->page_count)

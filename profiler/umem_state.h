@@ -43,8 +43,9 @@ struct file {
 	const void *key;
 	LIST_HEAD(, mention) mentions;
 	/* Unless the walker knows it all below is zero. */
-	const struct unwind_rows *rows;
+	const struct unwind_rows *rows; /* NULL, too, when they were dropped */
 	struct umem_block *block;
+	uint32_t rule_count;
 	uint32_t first_page, page_count;
 	uint32_t generation; /* of the last use, but for those of pages that are there */
 	LIST_HEAD(, page) pages;

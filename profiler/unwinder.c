@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "symbolizer/cache_dir.h"
 #include "symbolizer/unwind.h"
@@ -16,24 +18,33 @@
 
 _Static_assert((int)UNWIND_REGISTERS == (int)ABI_REGISTERS, "one set of registers");
 
-_Static_assert((int)WALK_IMPLAUSIBLE == STACK_ENDS - 1, "one list of ends");
+enum {
+	MAX_FILES = 16384,
+	MAX_RANGES = 1 << 16,
+	MAX_CACHE_BYTES = 256 << 20,
+	DEFAULT_MAX_BYTES = 40 << 20,
+};
 
-enum { MAX_FILES = 16384, MAX_RANGES = 1 << 16, MAX_CACHE_BYTES = 256 << 20 };
+/* A program that is started again and again is not read again and again. */
+static const uint64_t KEEP_UNMAPPED_NS = 60 * NS_PER_S;
 
-/* The rows of one file, read once. */
+/* The rows of one file. */
 struct file_rows {
 	struct mapped_file *file; /* a reference: the key stays good */
-	struct unwind_rows *rows; /* NULL: it has none */
+	struct unwind_rows *rows; /* NULL: it has none, or they were evicted */
+	bool has_none;
+	uint64_t used_mono_ns;
 };
 
 struct unwinder {
 	struct umem *umem;
-	int cache_fd;            /* -1: rows are not kept */
-	pthread_mutex_t walking; /* one walk at a time: guards scratch, and adding to files */
-	pthread_mutex_t lock;    /* guards files; taken inside the other, never for long */
-	struct map files;        /* struct file_rows by mapped_file */
+	int cache_fd; /* -1: rows are not kept */
+	uint64_t max_bytes;
+	pthread_mutex_t walking;     /* one walk at a time: guards scratch, and changing files */
+	pthread_mutex_t lock;        /* guards files; taken inside the other, never for long */
+	struct map files;            /* struct file_rows by mapped_file */
+	struct unwind_memory memory; /* under lock, too */
 	_Atomic uint64_t files_epoch;
-	_Atomic uint64_t ends[STACK_ENDS]; /* of stacks that were finished here */
 	struct walked_stack scratch;
 };
 
@@ -54,8 +65,7 @@ static int open_cache(const char *directory)
 	return open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-int unwinder_new(struct unwinder **out, struct umem *umem, const char *cache_directory,
-		 struct err *err)
+int unwinder_new(struct unwinder **out, const struct unwinder_options *options, struct err *err)
 {
 	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
 	if (!unwinder)
@@ -63,8 +73,9 @@ int unwinder_new(struct unwinder **out, struct umem *umem, const char *cache_dir
 	pthread_mutex_init(&unwinder->walking, NULL);
 	pthread_mutex_init(&unwinder->lock, NULL);
 	map_init(&unwinder->files, MAX_FILES);
-	unwinder->umem = umem;
-	unwinder->cache_fd = open_cache(cache_directory);
+	unwinder->umem = options->umem;
+	unwinder->max_bytes = options->max_bytes ? options->max_bytes : DEFAULT_MAX_BYTES;
+	unwinder->cache_fd = open_cache(options->cache_directory);
 	*out = unwinder;
 	return 0;
 }
@@ -100,20 +111,70 @@ static struct file_rows *find_rows(struct unwinder *unwinder, const struct mappe
 	return rows;
 }
 
-/* Enter rows, and tell the kernel side. */
-static int keep_rows(struct unwinder *unwinder, struct file_rows *rows)
+/* It was read, and there was nothing. */
+static bool has_no_rows(struct unwinder *unwinder, const struct mapped_file *file)
 {
 	pthread_mutex_lock(&unwinder->lock);
-	int rc = map_put(&unwinder->files, (uintptr_t)rows->file, rows);
+	const struct file_rows *rows = map_get(&unwinder->files, (uintptr_t)file);
+	bool has_none = rows && rows->has_none;
 	pthread_mutex_unlock(&unwinder->lock);
-	if (rc || !unwinder->umem)
-		return rc;
-	/* Without room in the kernel's memory the file is walked here. */
-	if (rows->rows)
-		(void)umem_add_file(unwinder->umem, rows->file, rows->rows);
-	else
-		atomic_fetch_add(&unwinder->files_epoch, 1);
-	return 0;
+	return has_none;
+}
+
+static int add_file(struct unwinder *unwinder, struct mapped_file *file, struct file_rows **out)
+{
+	AUTO(file_rows) rows = calloc(1, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	rows->file = mapped_file_ref(file);
+	pthread_mutex_lock(&unwinder->lock);
+	int rc = map_put(&unwinder->files, (uintptr_t)file, rows);
+	pthread_mutex_unlock(&unwinder->lock);
+	if (!rc)
+		*out = TAKE(rows);
+	return rc;
+}
+
+static uint64_t rows_bytes(const struct file_rows *rows)
+{
+	return rows->rows ? unwind_rows_stats(rows->rows)->bytes : 0;
+}
+
+/* Give the rows back; what the kernel side has of them stays. */
+static void drop_rows(struct unwinder *unwinder, struct file_rows *rows)
+{
+	if (unwinder->umem)
+		umem_drop_rows(unwinder->umem, rows->file);
+	pthread_mutex_lock(&unwinder->lock);
+	unwinder->memory.used_bytes -= rows_bytes(rows);
+	pthread_mutex_unlock(&unwinder->lock);
+	unwind_rows_free(rows->rows);
+	rows->rows = NULL;
+}
+
+/* The least recently used of those that have rows, other than kept. NULL: there is none. */
+static struct file_rows *least_used(const struct unwinder *unwinder, const struct file_rows *kept)
+{
+	struct file_rows *least = NULL, *rows;
+	size_t cursor = 0;
+	while ((rows = map_next(&unwinder->files, &cursor, NULL)) != NULL)
+		if (rows->rows && rows != kept &&
+		    (!least || rows->used_mono_ns < least->used_mono_ns))
+			least = rows;
+	return least;
+}
+
+static void make_room(struct unwinder *unwinder, const struct file_rows *kept)
+{
+	while (unwinder->memory.used_bytes > unwinder->max_bytes) {
+		struct file_rows *least = least_used(unwinder, kept);
+		if (!least)
+			return;
+		drop_rows(unwinder, least);
+		pthread_mutex_lock(&unwinder->lock);
+		unwinder->memory.evictions++;
+		pthread_mutex_unlock(&unwinder->lock);
+	}
 }
 
 /* From the cache, or from the file itself and into the cache. NULL: it has none. */
@@ -135,35 +196,43 @@ static struct unwind_rows *read_rows(struct unwinder *unwinder, const struct exe
 	return rows;
 }
 
+/* Read them for the first time, or once more. */
+static void fill_rows(struct unwinder *unwinder, struct file_rows *rows, bool is_new)
+{
+	if (rows->file->exe)
+		rows->rows = read_rows(unwinder, rows->file->exe);
+	pthread_mutex_lock(&unwinder->lock);
+	rows->has_none = !rows->rows;
+	unwinder->memory.loads++;
+	unwinder->memory.misses += !is_new;
+	unwinder->memory.used_bytes += rows_bytes(rows);
+	pthread_mutex_unlock(&unwinder->lock);
+	if (rows->has_none)
+		atomic_fetch_add(&unwinder->files_epoch, 1);
+	/* Without room in the kernel's memory the file is walked here. */
+	if (rows->rows && unwinder->umem)
+		(void)umem_add_file(unwinder->umem, rows->file, rows->rows);
+	make_room(unwinder, rows);
+}
+
 /* The rows of a file; NULL: it has none, or there is no memory for them. */
 static const struct unwind_rows *rows_of(struct unwinder *unwinder, struct mapped_file *file)
 {
-	const struct file_rows *known = find_rows(unwinder, file);
-	if (known)
-		return known->rows;
-	AUTO(file_rows) rows = calloc(1, sizeof(*rows));
-	if (!rows)
+	struct file_rows *rows = find_rows(unwinder, file);
+	bool is_new = !rows;
+	if (is_new && add_file(unwinder, file, &rows))
 		return NULL;
-	rows->file = mapped_file_ref(file);
-	if (file->exe)
-		rows->rows = read_rows(unwinder, file->exe);
-	if (keep_rows(unwinder, rows))
-		return NULL;
-	return TAKE(rows)->rows;
-}
-
-static bool is_readable(const struct rec_tail *tail, uint64_t off)
-{
-	return off < tail->slice_bytes && off / ABI_CHUNK_BYTES < 64 &&
-	       tail->readable >> (off / ABI_CHUNK_BYTES) & 1;
+	rows->used_mono_ns = (uint64_t)clock_mono_ns();
+	if (!rows->rows && !rows->has_none)
+		fill_rows(unwinder, rows, is_new);
+	return rows->rows;
 }
 
 static bool read_slice(void *ctx, uint64_t ip, uint64_t *value)
 {
 	const struct rec_tail *tail = ctx;
 	uint64_t off = ip - tail->slice_at;
-	if (off > UINT64_MAX - sizeof(*value) || !is_readable(tail, off) ||
-	    !is_readable(tail, off + sizeof(*value) - 1))
+	if (tail->slice_bytes < sizeof(*value) || off > tail->slice_bytes - sizeof(*value))
 		return false;
 	memcpy(value, tail->slice + off, sizeof(*value));
 	return true;
@@ -206,9 +275,9 @@ static void load_page(struct unwinder *unwinder, const struct mapped_file *file,
 {
 	if (!unwinder->umem)
 		return;
-	if (!umem_has_file(unwinder->umem, file) && umem_add_file(unwinder->umem, file, rows))
-		return;
-	(void)umem_load_page(unwinder->umem, file, vaddr);
+	int rc = umem_load_page(unwinder->umem, file, vaddr);
+	if (rc == -ENOENT && !umem_add_file(unwinder->umem, file, rows))
+		(void)umem_load_page(unwinder->umem, file, vaddr);
 }
 
 /* One step up from a frame in mapping. */
@@ -298,14 +367,6 @@ void unwinder_finish(struct unwinder *unwinder, const struct raw_stack *stack,
 	walk(unwinder, stack, walked);
 	if (stack->tail)
 		pthread_mutex_unlock(&unwinder->walking);
-	if (stack->tail && (size_t)walked->end < STACK_ENDS)
-		atomic_fetch_add(&unwinder->ends[walked->end], 1);
-}
-
-void unwinder_count_ends(const struct unwinder *unwinder, uint64_t ends[static STACK_ENDS])
-{
-	for (size_t i = 0; i < STACK_ENDS; i++)
-		ends[i] += atomic_load(&unwinder->ends[i]);
 }
 
 /* How the kernel side is to walk in a mapping. */
@@ -315,8 +376,7 @@ static void to_range(struct unwinder *unwinder, const struct mapping *mapping,
 	const struct mapped_file *file = mapping->file;
 	uint64_t vaddr = 0;
 	*range = (struct umem_range){.start_ip = mapping->start_ip, .end_ip = mapping->end_ip};
-	const struct file_rows *known = find_rows(unwinder, file);
-	bool has_rows = file->exe && (!known || known->rows) &&
+	bool has_rows = file->exe && !has_no_rows(unwinder, file) &&
 			executable_mapped_vaddr(file->exe, mapping->file_off, &vaddr);
 	range->file = has_rows ? file : NULL;
 	range->bias = has_rows ? mapping->start_ip - vaddr : 0;
@@ -334,4 +394,38 @@ int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_
 	for (size_t i = 0; i < map->mapping_count && count < MAX_RANGES; i++)
 		to_range(unwinder, &map->mappings[i], &ranges[count++]);
 	return umem_set_process(unwinder->umem, pid, ranges, count);
+}
+
+static bool is_abandoned(const struct unwinder *unwinder, const struct file_rows *rows,
+			 uint64_t now_mono_ns)
+{
+	return now_mono_ns - rows->used_mono_ns > KEEP_UNMAPPED_NS && unwinder->umem &&
+	       !umem_is_mapped(unwinder->umem, rows->file);
+}
+
+void unwinder_sweep(struct unwinder *unwinder)
+{
+	pthread_mutex_lock(&unwinder->walking);
+	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	size_t cursor = 0;
+	struct file_rows *rows;
+	while ((rows = map_next(&unwinder->files, &cursor, NULL)) != NULL) {
+		if (!is_abandoned(unwinder, rows, now_mono_ns))
+			continue;
+		umem_remove_file(unwinder->umem, rows->file);
+		pthread_mutex_lock(&unwinder->lock);
+		map_remove(&unwinder->files, (uintptr_t)rows->file);
+		unwinder->memory.used_bytes -= rows_bytes(rows);
+		pthread_mutex_unlock(&unwinder->lock);
+		file_rows_free(rows);
+	}
+	pthread_mutex_unlock(&unwinder->walking);
+}
+
+void unwinder_stats(struct unwinder *unwinder, struct unwind_memory *memory)
+{
+	pthread_mutex_lock(&unwinder->lock);
+	*memory = unwinder->memory;
+	pthread_mutex_unlock(&unwinder->lock);
+	memory->cap_bytes = unwinder->max_bytes;
 }

@@ -17,10 +17,17 @@
 
 struct unwinder; /* opaque */
 
-/* umem: the kernel side's memory, borrowed; NULL: there is none. cache_directory: where rows are
- * kept between runs, made when missing; NULL: nowhere. A cache that cannot be used is no failure. */
-int unwinder_new(struct unwinder **out, struct umem *umem, const char *cache_directory,
-		 struct err *err);
+struct unwinder_options {
+	struct umem *umem; /* the kernel side's memory, borrowed; NULL: there is none */
+	/* Where rows are kept between runs, made when missing; NULL: nowhere. A cache that cannot be
+	 * used is no failure. */
+	const char *cache_directory;
+	/* Of rows; 0: 40 MiB. Beyond it those go that were not needed for the longest time, and are
+	 * read again when they are. What one file takes may be more. */
+	uint64_t max_bytes;
+};
+
+int unwinder_new(struct unwinder **out, const struct unwinder_options *options, struct err *err);
 void unwinder_free(struct unwinder *unwinder); /* NULL is fine */
 AUTO_DEFINE(unwinder)
 
@@ -43,6 +50,7 @@ int unwinder_push(struct unwinder *unwinder, uint32_t pid, const struct process_
 /* Moves when it became known that a file has no rows: its mappings need another push. Any
  * thread. */
 uint64_t unwinder_files_epoch(const struct unwinder *unwinder);
+/* Forget files that no process has mapped any more. Call it every few seconds: it looks at all. */
+void unwinder_sweep(struct unwinder *unwinder);
 
-/* Add how the stacks finished here ended. Any thread. */
-void unwinder_count_ends(const struct unwinder *unwinder, uint64_t ends[static STACK_ENDS]);
+void unwinder_stats(struct unwinder *unwinder, struct unwind_memory *memory);

@@ -38,6 +38,8 @@ static void files_that_are_wrong(void **state)
 		{"rate = 10001\n", "hearth.conf:1: "},
 		{"rate =\n", "hearth.conf:1: "},
 		{"max-disk = much\n", "hearth.conf:1: \"much\" is not a size"},
+		{"max-memory = much\n", "hearth.conf:1: \"much\" is not a size"},
+		{"max-memory = 15M\n", "hearth.conf:1: \"15M\" is too little"},
 		{"ring-bytes = -1\n", "hearth.conf:1: \"-1\" is not a size"},
 		{"insecure = maybe\n", "hearth.conf:1: \"maybe\" is neither true nor false"},
 		{"\n\nlisten\n", "hearth.conf:3: this is not `name = value`"},
@@ -91,6 +93,7 @@ static const char whole[] = "# Hearth\n"
 			    "\n"
 			    "rate = 499\n"
 			    "max-disk = 2G\n"
+			    "max-memory = 320M\n"
 			    "ring-bytes = 16M\n"
 			    "insecure = yes\n";
 
@@ -105,6 +108,7 @@ static void a_file(void **state)
 	assert_string_equal(merged.data, "/srv/hearth");
 	assert_int_equal(merged.rate_hz, 499);
 	assert_int_equal(merged.max_disk_bytes, UINT64_C(2) << 30);
+	assert_int_equal(merged.max_memory_bytes, 320 << 20);
 	assert_int_equal(merged.ring_bytes, 16 << 20);
 	assert_true(merged.insecure);
 }

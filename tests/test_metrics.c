@@ -159,6 +159,8 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 		.cpu_system_ns = 7,
 		.memory_bytes = UINT64_MAX,
 		.rate_hz = 99,
+		.unwind_kernel = {.cap_bytes = 64, .used_bytes = 50, .loads = 4, .misses = 2},
+		.unwind_user = {.cap_bytes = 40, .used_bytes = 30, .loads = 3, .evictions = 1},
 	};
 	stats->kernel.dropped[DROP_RING_FULL] = 99;
 	stats->user.dropped[DROP_QUEUE_FULL] = 15;
@@ -197,6 +199,13 @@ static const struct value_row value_rows[] = {
 	{"hearth_samples_pending{stage=\"user\"}", "5"},
 	{"hearth_samples_dropped_total{stage=\"user\",reason=\"queue_full\"}", "15"},
 	{"hearth_samples_dropped_total{stage=\"user\",reason=\"no_memory\"}", "0"},
+	{"hearth_unwind_limit_bytes{side=\"kernel\"}", "64"},
+	{"hearth_unwind_limit_bytes{side=\"user\"}", "40"},
+	{"hearth_unwind_used_bytes{side=\"kernel\"}", "50"},
+	{"hearth_unwind_loads_total{side=\"user\"}", "3"},
+	{"hearth_unwind_evictions_total{side=\"kernel\"}", "0"},
+	{"hearth_unwind_evictions_total{side=\"user\"}", "1"},
+	{"hearth_unwind_misses_total{side=\"kernel\"}", "2"},
 	{"hearth_sideband_lost_total", "3"},
 	{"hearth_bpf_run_seconds_total", "1.500000001"},
 	{"hearth_cpu_seconds_total{mode=\"user\"}", "2.000000000"},

@@ -63,7 +63,7 @@ static int setup(void **state)
 	assert_int_equal(executable_open(&fixture->file->exe, fd, fixture->program, NULL), 0);
 	fixture->unreadable = make_file(MAPPED_UNREADABLE, "/opt/gone/libgone.so");
 	fixture->anonymous = make_file(MAPPED_ANONYMOUS, "[jit]");
-	assert_int_equal(unwinder_new(&fixture->unwinder, NULL, NULL, NULL), 0);
+	assert_int_equal(unwinder_new(&fixture->unwinder, &(struct unwinder_options){0}, NULL), 0);
 	assert_int_equal(quality_new(&fixture->quality, NULL), 0);
 	struct namer_options options = {fixture->unwinder, fixture->quality, warn, fixture};
 	assert_int_equal(namer_new(&fixture->namer, &options, NULL), 0);

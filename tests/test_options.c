@@ -19,6 +19,7 @@ struct settings {
 	uint32_t rate_hz;
 	int64_t duration_ns;
 	uint64_t size_bytes;
+	uint64_t memory_bytes;
 };
 
 static const struct option_spec specs[] = {
@@ -27,6 +28,7 @@ static const struct option_spec specs[] = {
 	{"rate", 'F', "HZ", "a rate", option_rate, offsetof(struct settings, rate_hz)},
 	{"duration", 'd', "T", "a time", option_duration, offsetof(struct settings, duration_ns)},
 	{"size", 0, "BYTES", "a size", option_bytes, offsetof(struct settings, size_bytes)},
+	{"memory", 0, "BYTES", "memory", option_memory, offsetof(struct settings, memory_bytes)},
 };
 
 static const struct command command = {
@@ -37,7 +39,7 @@ static const struct command command = {
 	.option_count = ARRAY_LEN(specs),
 };
 
-enum { MAX_ARGS = 8 };
+enum { MAX_ARGS = 9 };
 
 struct outcome {
 	int code, first;
@@ -102,6 +104,11 @@ static void usage_errors(void **state)
 		{{"--size", "K"}, "\"K\" is not a size"},
 		{{"--size", "16777216T"}, "\"16777216T\" is not a size"},
 		{{"--size", "18446744073709551616"}, "is not a size"},
+		{{"--memory", "much"}, "--memory: \"much\" is not a size"},
+		{{"--memory", "0"}, "\"0\" is not a size"},
+		{{"--memory", "-16M"}, "\"-16M\" is not a size"},
+		{{"--memory", "16"}, "\"16\" is too little; Hearth needs 16M at least"},
+		{{"--memory", "16777215"}, "\"16777215\" is too little"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct settings settings = {0};
@@ -118,18 +125,19 @@ static void usage_errors(void **state)
 static void values(void **state)
 {
 	(void)state;
-	static const char *const args[] = {"--name", "a",     "-F99",      "--flag",
-					   "-d",     "1h30m", "--size=2K", NULL};
+	static const char *const args[] = {"--name", "a",         "-F99",         "--flag", "-d",
+					   "1h30m",  "--size=2K", "--memory=16M", NULL};
 	struct settings settings = {0};
 	struct outcome outcome = parse(&settings, args, STDERR_FILENO);
 	assert_int_equal(outcome.code, -1);
-	assert_int_equal(outcome.first, 8);
+	assert_int_equal(outcome.first, 9);
 	assert_string_equal(outcome.said, "");
 	assert_string_equal(settings.name, "a");
 	assert_true(settings.flag);
 	assert_int_equal(settings.rate_hz, 99);
 	assert_int_equal(settings.duration_ns, 5400 * INT64_C(1000000000));
 	assert_int_equal(settings.size_bytes, 2048);
+	assert_int_equal(settings.memory_bytes, 16777216);
 }
 
 /* From the first operand on, everything is the operand's own. */

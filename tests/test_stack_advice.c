@@ -70,7 +70,7 @@ static void each_reason_has_its_remedy(void **state)
 		{"[no mapping]", {[3] = 10}, "address in no mapping", "unloads"},
 		{"/l.so", {[4] = 10}, "no unwind rows", "--max-memory"},
 		{"/l.so", {[6] = 10}, "unsupported unwind info", "report"},
-		{"/l.so", {[7] = 10}, "stack not readable", "16 KiB"},
+		{"/l.so", {[7] = 10}, "stack not readable", "--max-memory"},
 		{"/l.so", {[8] = 10}, "implausible frame", "-fno-omit-frame-pointer"},
 		{"/l.so", {[1] = 9, [5] = 6, [7] = 5}, "55.0 % of the 20", ".cfi"},
 	};

@@ -237,6 +237,49 @@ static void bad_calls(void **state)
 	made_rows_free(absurd);
 }
 
+/* What is loaded of a file serves on without its rows; what is not waits until they come again. */
+static void rows_may_be_dropped(void **state)
+{
+	(void)state;
+	const struct made_page pages[] = {{3, 100}, {4, 100}}, others[] = {{3, 100}};
+	struct unwind_rows *rows = made_rows_new(pages, 2, 4, 0);
+	struct unwind_rows *again = made_rows_new(pages, 2, 4, 0);
+	struct unwind_rows *other = made_rows_new(others, 1, 4, 1000);
+	struct scene scene;
+	scene_init(&scene, WORDS);
+	umem_drop_rows(scene.umem, &keys[0]); /* nobody knows it: nothing */
+	set_one(&scene, 1, 0, 40 * PAGE, 0, &keys[0]);
+	umem_drop_rows(scene.umem, &keys[0]); /* mapped only: nothing */
+	assert_true(umem_is_mapped(scene.umem, &keys[0]));
+	assert_false(umem_is_mapped(scene.umem, &keys[1]));
+	assert_int_equal(umem_add_file(scene.umem, &keys[0], rows), 0);
+	assert_int_equal(umem_load_page(scene.umem, &keys[0], 3 * PAGE), 0);
+	umem_drop_rows(scene.umem, &keys[0]);
+	expect_same(&scene, rows, 0, 3 * PAGE + 5);
+	made_rows_free(rows);
+
+	assert_int_equal(umem_load_page(scene.umem, &keys[0], 4 * PAGE), -ENOENT);
+	assert_int_equal(scene_find(&scene, 1, 4 * PAGE).end, WALK_NO_ROWS);
+	assert_int_equal(umem_add_file(scene.umem, &keys[0], again), 0);
+	assert_int_equal(umem_add_file(scene.umem, &keys[0], again), -EEXIST);
+	assert_int_equal(umem_load_page(scene.umem, &keys[0], 4 * PAGE), 0);
+	expect_same(&scene, again, 0, 3 * PAGE + 5);
+	expect_same(&scene, again, 0, 4 * PAGE + 5);
+	assert_int_equal(scene_stats(&scene).loads, 2);
+	/* Other rows than before: nothing of the old ones stays. */
+	umem_drop_rows(scene.umem, &keys[0]);
+	assert_int_equal(umem_add_file(scene.umem, &keys[0], other), 0);
+	assert_int_equal(scene_find(&scene, 1, 3 * PAGE + 5).end, WALK_NO_ROWS);
+	assert_int_equal(umem_load_page(scene.umem, &keys[0], 3 * PAGE), 0);
+	expect_same(&scene, other, 0, 3 * PAGE + 5);
+	assert_int_equal(scene_stats(&scene).files, 1);
+	umem_remove_process(scene.umem, 1);
+	assert_false(umem_is_mapped(scene.umem, &keys[0]));
+	scene_fini(&scene);
+	made_rows_free(again);
+	made_rows_free(other);
+}
+
 static void refused_by_the_kernel(void **state)
 {
 	(void)state;
@@ -673,6 +716,7 @@ int main(void)
 		cmocka_unit_test(file_without_rows),
 		cmocka_unit_test(bad_ranges),
 		cmocka_unit_test(bad_calls),
+		cmocka_unit_test(rows_may_be_dropped),
 		cmocka_unit_test(refused_by_the_kernel),
 		cmocka_unit_test(merging),
 		cmocka_unit_test(replace_share_remove),

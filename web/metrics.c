@@ -125,6 +125,31 @@ static void write_stack_ends(struct buf *out, const struct sampler_stats *stats)
 			   stats->stack_ends[end]);
 }
 
+static void sided(struct buf *out, const char *name, const char *type, const char *help,
+		  uint64_t kernel, uint64_t user)
+{
+	family(out, name, type, help);
+	buf_printf(out, "%s{side=\"kernel\"} %" PRIu64 "\n", name, kernel);
+	buf_printf(out, "%s{side=\"user\"} %" PRIu64 "\n", name, user);
+}
+
+static void write_unwind_memory(struct buf *out, const struct unwind_memory *kernel,
+				const struct unwind_memory *user)
+{
+	sided(out, "hearth_unwind_limit_bytes", "gauge", "Most that rows may take.",
+	      kernel->cap_bytes, user->cap_bytes);
+	sided(out, "hearth_unwind_used_bytes", "gauge", "What rows of unwind information take.",
+	      kernel->used_bytes, user->used_bytes);
+	sided(out, "hearth_unwind_loads_total", "counter",
+	      "Pages laid in the kernel, files read in user space.", kernel->loads, user->loads);
+	sided(out, "hearth_unwind_evictions_total", "counter",
+	      "Pages, files and mappings that went to make room.", kernel->evictions,
+	      user->evictions);
+	sided(out, "hearth_unwind_misses_total", "counter",
+	      "Stacks the kernel left to user space, files that had been evicted.", kernel->misses,
+	      user->misses);
+}
+
 static void write_plain(struct buf *out, const struct sampler_stats *stats)
 {
 	for (size_t i = 0; i < ARRAY_LEN(plain_metrics); i++) {
@@ -161,6 +186,7 @@ static void write_sampler(struct buf *out, const struct web_context *context)
 	gauge(out, "hearth_cpus_online", "CPUs online.", stats.cpus_online);
 	write_ledgers(out, &stats.kernel, &stats.user);
 	write_stack_ends(out, &stats);
+	write_unwind_memory(out, &stats.unwind_kernel, &stats.unwind_user);
 	write_plain(out, &stats);
 	write_cpu(out, &stats);
 }
