@@ -1,6 +1,6 @@
 /*
  * unwind_herd FOLDER COUNT AT_ONCE MILLISECONDS: runs FOLDER/s000000 and so on, COUNT programs,
- * each third one in mount and pid namespaces of its own. Prints the CPU time in ns that all of
+ * each second one in mount and pid namespaces of its own. Prints the CPU time in ns that all of
  * them and it itself have used, by their clocks.
  */
 #include <spawn.h>
@@ -18,7 +18,7 @@ static int start(const char *folder, int number, char *milliseconds)
 	snprintf(path, sizeof(path), "%s/s%06d", folder, number);
 	char *plain[] = {path, milliseconds, NULL};
 	char *apart[] = {"unshare", "--mount", "--pid", "--fork", path, milliseconds, NULL};
-	char **command = number % 3 ? plain : apart;
+	char **command = number % 2 ? plain : apart;
 	pid_t child;
 	return posix_spawnp(&child, command[0], NULL, NULL, command, environ);
 }
