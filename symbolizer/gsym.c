@@ -8,6 +8,7 @@
 #include "base/reader.h"
 #include "symbolizer/gsym_decode.h"
 #include "symbolizer/gsym_encode.h"
+#include "symbolizer/gsym_file.h"
 #include "symbolizer/gsym_format.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they are");
@@ -17,8 +18,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as th
 struct gsym {
 	const uint8_t *data;
 	size_t size_bytes;
-	bool is_mapped; /* else it is ours to free */
-	bool has_words; /* Hearth wrote it */
+	bool is_mapped;   /* else it is ours to free */
+	bool has_words;   /* Hearth wrote it */
+	uint32_t sources; /* bit N: enum gsym_source N */
 	size_t address_bytes;
 	uint64_t base_vaddr;
 	uint32_t count, file_count;
@@ -105,11 +107,9 @@ static void read_trailer(struct gsym *gsym)
 		return;
 	struct reader r =
 		reader_of(gsym->data + gsym->size_bytes - GSYM_TRAILER_BYTES, GSYM_TRAILER_BYTES);
-	const char *magic = reader_bytes(&r, strlen(GSYM_TRAILER_MAGIC));
-	uint32_t version = reader_u32(&r);
-	reader_skip(&r, 4); /* CRC: see gsym_file_check() */
-	gsym->has_words = !memcmp(magic, GSYM_TRAILER_MAGIC, strlen(GSYM_TRAILER_MAGIC)) &&
-			  version == GSYM_TRAILER_VERSION && reader_u64(&r) == gsym->size_bytes;
+	struct gsym_trailer trailer;
+	gsym->has_words = gsym_trailer_read(&trailer, &r, gsym->size_bytes);
+	gsym->sources = gsym->has_words ? trailer.sources : 0;
 }
 
 /* Takes gsym. */
@@ -161,6 +161,11 @@ int gsym_from_memory(struct gsym **out, const void *data, size_t len_bytes, stru
 bool gsym_is_whole(const struct gsym *gsym)
 {
 	return gsym->has_words;
+}
+
+bool gsym_has_source(const struct gsym *gsym, enum gsym_source source)
+{
+	return gsym->sources >> source & 1;
 }
 
 uint64_t gsym_function_count(const struct gsym *gsym)

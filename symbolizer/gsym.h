@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/err.h"
+#include "symbolizer/gsym_builder.h"
 
 struct gsym; /* opaque */
 
@@ -48,6 +49,8 @@ bool gsym_lookup(const struct gsym *gsym, uint64_t vaddr, struct gsym_frame *fra
 
 /* Did gsym_builder write it, and is it as long as it was then? */
 bool gsym_is_whole(const struct gsym *gsym);
+/* Were any of its functions from there? Of files of others that is not known: no. */
+bool gsym_has_source(const struct gsym *gsym, enum gsym_source source);
 uint64_t gsym_function_count(const struct gsym *gsym);
 /* UUID of the file: *build_id_bytes bytes, borrowed. */
 const uint8_t *gsym_build_id(const struct gsym *gsym, size_t *build_id_bytes);

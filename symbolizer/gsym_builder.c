@@ -62,10 +62,10 @@ int gsym_builder_new(struct gsym_builder **out, size_t max_bytes, struct err *er
 	AUTO(gsym_builder) builder = calloc(1, sizeof(*builder));
 	if (!builder)
 		return err_set(err, -ENOMEM, "GSYM builder: %m");
-	size_t max_part_bytes = max_bytes < UINT32_MAX ? max_bytes : UINT32_MAX;
 	builder->max_bytes = max_bytes;
-	buf_init(&builder->strings, max_part_bytes);
-	buf_init(&builder->functions, max_part_bytes);
+	/* Offsets have 4 bytes. What max_bytes allows is added; cutting overlaps may need more. */
+	buf_init(&builder->strings, UINT32_MAX);
+	buf_init(&builder->functions, UINT32_MAX);
 	gsym_encoder_init(&builder->encoder);
 	index_init(&builder->string_index, UINT32_MAX - 1);
 	index_init(&builder->file_index, UINT32_MAX - 1);
@@ -264,8 +264,8 @@ static int replace(struct gsym_builder *builder, struct added *old,
 	struct gsym_function_bytes before = bytes_of(builder, old);
 	uint32_t name = function->name ? function->name : builder->unnamed;
 	flags |= before.flags & GSYM_FLAG_FOLDED;
-	if (name != before.name)
-		flags |= GSYM_FLAG_FOLDED;
+	if (name != before.name && function->source == GSYM_FROM_DWARF)
+		flags |= GSYM_FLAG_FOLDED; /* symbols have aliases */
 	struct added now;
 	size_t begin = builder->functions.len_bytes;
 	int rc = encode(builder, function, flags, &now);
@@ -536,6 +536,9 @@ int gsym_builder_write(struct gsym_builder *builder, int fd, const uint8_t *buil
 	rc = place(builder, pieces, piece_count, placed);
 	if (rc)
 		return err_set(err, rc, "cut functions that overlap: %m");
+	uint32_t sources = 0;
+	for (size_t i = 0; i < piece_count; i++)
+		sources |= 1u << builder->added[pieces[i].function].source;
 	const struct gsym_contents contents = {
 		.placed = placed,
 		.placed_count = piece_count,

@@ -70,9 +70,12 @@ struct gsym_function {
 	const struct gsym_range *ranges; /* of the inlined calls */
 };
 
-/* What does not fit its parent or its function is clipped. Two names for one address from
- * the same source make the function "folded" (identical code folding). -ENOMEM; -ENOSPC at
- * max_bytes; -EINVAL for an id that is not there. */
+/* What does not fit its parent or its function is clipped; depths that skip a level are -EINVAL.
+ * A range that is empty ends where the next function begins. Two DWARF names for one address
+ * make the function "folded" (identical code folding); of two for one address from one source
+ * that stays which says more, then the first. A function with name 0 is called "[unnamed]", unless
+ * the symbol table has a name for it. -ENOMEM; -ENOSPC at max_bytes; -EINVAL for an id that is
+ * not there. */
 int gsym_builder_add_function(struct gsym_builder *builder, const struct gsym_function *function);
 
 /* Write the file at fd's position: sorted, overlaps resolved, build_id (up to 20 bytes) as its

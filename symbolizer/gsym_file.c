@@ -147,13 +147,15 @@ static void put_tables(struct sink *sink, const struct gsym_contents *contents,
 	align_4(sink);
 }
 
-static void put_trailer(struct sink *sink)
+static void put_trailer(struct sink *sink, uint32_t sources)
 {
 	flush(sink);
 	uint32_t crc = sink->crc;
 	put(sink, GSYM_TRAILER_MAGIC, strlen(GSYM_TRAILER_MAGIC));
 	put_le(sink, GSYM_TRAILER_VERSION, 4);
 	put_le(sink, crc, 4);
+	put_le(sink, sources, 4);
+	put_le(sink, 0, 4);
 	put_le(sink, sink->off + 8, 8);
 	flush(sink);
 }
@@ -173,8 +175,20 @@ int gsym_file_write(const struct gsym_contents *contents, int fd, struct err *er
 	for (size_t i = 0; !sink->error && i < contents->placed_count; i++)
 		put(sink, contents->functions->data + contents->placed[i].off,
 		    contents->placed[i].size_bytes);
-	put_trailer(sink);
+	put_trailer(sink, contents->sources);
 	return sink->error ? err_set(err, sink->error, "write a GSYM file: %m") : 0;
+}
+
+bool gsym_trailer_read(struct gsym_trailer *trailer, struct reader *r, uint64_t file_bytes)
+{
+	const char *magic = reader_bytes(r, strlen(GSYM_TRAILER_MAGIC));
+	uint32_t version = reader_u32(r);
+	trailer->crc = reader_u32(r);
+	trailer->sources = reader_u32(r);
+	reader_skip(r, 4);
+	uint64_t size_bytes = reader_u64(r);
+	return !r->bad && !memcmp(magic, GSYM_TRAILER_MAGIC, strlen(GSYM_TRAILER_MAGIC)) &&
+	       version == GSYM_TRAILER_VERSION && size_bytes == file_bytes;
 }
 
 /* Exactly len_bytes at off. */
@@ -221,10 +235,8 @@ int gsym_file_check(int fd, struct err *err)
 	if (rc)
 		return rc;
 	struct reader r = reader_of(chunk, GSYM_TRAILER_BYTES);
-	const char *magic = reader_bytes(&r, strlen(GSYM_TRAILER_MAGIC));
-	uint32_t version = reader_u32(&r);
-	bool is_right = !memcmp(magic, GSYM_TRAILER_MAGIC, strlen(GSYM_TRAILER_MAGIC)) &&
-			version == GSYM_TRAILER_VERSION && reader_u32(&r) == crc &&
-			reader_u64(&r) == (uint64_t)st.st_size;
-	return is_right ? 0 : err_set(err, -EBADMSG, "a GSYM file that is damaged");
+	struct gsym_trailer trailer;
+	if (!gsym_trailer_read(&trailer, &r, (uint64_t)st.st_size) || trailer.crc != crc)
+		return err_set(err, -EBADMSG, "a GSYM file that is damaged");
+	return 0;
 }

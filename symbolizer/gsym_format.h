@@ -8,7 +8,7 @@
  *	files			count, then two string offsets each; file 0 is "none"
  *	strings			each with its NUL; offset 0 is ""
  *	functions		aligned to 4: size, name, then blocks of {type, length, bytes}
- *	trailer			Hearth's, 24 bytes; LLVM's reader does not look there
+ *	trailer			Hearth's, 32 bytes; LLVM's reader does not look there
  *
  * In a file with the trailer each function is followed by Hearth's own words, right behind the
  * block of type 0 that ends it for LLVM, all of 4 bytes and perhaps not aligned:
@@ -34,8 +34,9 @@ enum {
 	GSYM_TRAILER_VERSION = 1,
 	GSYM_HEADER_BYTES = 48,
 	GSYM_UUID_MAX_BYTES = 20,
-	/* magic, u32 version, u32 CRC-32 of all before the trailer, u64 size of the file */
-	GSYM_TRAILER_BYTES = 24,
+	/* magic, u32 version, u32 CRC-32 of all before the trailer, u32 sources (bit N: enum
+	 * gsym_source N), u32 zero, u64 size of the file */
+	GSYM_TRAILER_BYTES = 32,
 
 	GSYM_BLOCK_END = 0,
 	GSYM_BLOCK_LINES = 1,

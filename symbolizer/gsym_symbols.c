@@ -2,15 +2,32 @@
 
 #include <string.h>
 
-#include "symbolizer/symtab.h"
+#include "base/array.h"
 
 enum { MAX_NAME_BYTES = 64 << 10 /* a longer one is not for people */ };
 
-static int add_symbol(struct gsym_builder *builder, const struct symtab_entry *entry)
+/* Of gcc and clang. */
+static const char *const clone_suffixes[] = {".constprop.", ".isra.", ".part.",
+					     ".lto_priv.",  ".cold",  ".llvm."};
+
+static size_t length_without_clones(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(clone_suffixes); i++) {
+		const char *suffix = strstr(name, clone_suffixes[i]);
+		if (suffix > name && (size_t)(suffix - name) < len)
+			len = (size_t)(suffix - name);
+	}
+	return len;
+}
+
+static int add_symbol(struct gsym_builder *builder, const struct symtab_entry *entry,
+		      bool without_clones)
 {
 	size_t len = strnlen(entry->name, MAX_NAME_BYTES);
 	if (len == MAX_NAME_BYTES)
 		return 0;
+	if (without_clones)
+		len = length_without_clones(entry->name, len);
 	struct gsym_function function = {
 		.range = {entry->vaddr, entry->vaddr + entry->covered_bytes},
 		.source = GSYM_FROM_SYMBOL_TABLE,
@@ -19,20 +36,15 @@ static int add_symbol(struct gsym_builder *builder, const struct symtab_entry *e
 	return rc ? rc : gsym_builder_add_function(builder, &function);
 }
 
-int gsym_symbols_add(struct gsym_builder *builder, const struct elf_file *file, size_t *count,
+int gsym_symbols_add(struct gsym_builder *builder, const struct symtab *tab, bool without_clones,
 		     struct err *err)
 {
-	AUTO(symtab) tab = NULL;
-	int rc = symtab_read(&tab, file, err);
-	if (rc)
-		return rc;
 	uint32_t symbols = symtab_count(tab);
 	for (uint32_t i = 0; i < symbols; i++) {
 		struct symtab_entry entry = symtab_entry(tab, i);
-		rc = add_symbol(builder, &entry);
+		int rc = add_symbol(builder, &entry, without_clones);
 		if (rc)
 			return err_set(err, rc, "names of the symbol table: %m");
 	}
-	*count = symbols;
 	return 0;
 }
