@@ -8,3 +8,4 @@ extern const struct command command_serve;
 extern const struct command command_record;
 extern const struct command command_query;
 extern const struct command command_doctor;
+extern const struct command command_symbolize;

@@ -8,6 +8,7 @@ static const struct command *const commands[] = {
 	&command_serve,
 	&command_record,
 	&command_query,
+	&command_symbolize,
 	&command_doctor,
 };
 
@@ -16,7 +17,7 @@ static void print_help(void)
 	printf("Hearth " HEARTH_VERSION ": where did the time go, and what changed.\n\n"
 	       "Usage: hearth COMMAND [OPTIONS]\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\n`hearth COMMAND --help` tells more; `hearth --version` the version.\n"
 	       "Start with `hearth doctor`, then `hearth serve` and a browser at "
 	       "http://127.0.0.1:4040.\n");

@@ -1,0 +1,273 @@
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/symbol_source.h"
+#include "symbolizer/demangle_cache.h"
+#include "symbolizer/function_bounds.h"
+
+enum { MAX_FRAMES = 256, MAX_LINE_BYTES = 32 << 20, MAX_NAMES_BYTES = 64 << 20 };
+
+static const char default_data_dir[] = "/var/lib/hearth";
+
+struct symbolize_config {
+	const char *build_id; /* NULL: a file is given */
+	const char *data_dir; /* NULL: the default, and nothing is written there */
+	bool json;
+	bool addresses;
+	bool mangled;
+};
+
+static const struct option_spec symbolize_options[] = {
+	{"build-id", 'b', "ID", "names by build ID instead of a file", option_string,
+	 offsetof(struct symbolize_config, build_id)},
+	{"data", 0, "DIR", "keep and use names in DIR/cache (see below)", option_string,
+	 offsetof(struct symbolize_config, data_dir)},
+	{"json", 0, NULL, "a JSON object a line instead of text", option_flag,
+	 offsetof(struct symbolize_config, json)},
+	{"addresses", 'a', NULL, "print each address before its frames, as addr2line -a",
+	 option_flag, offsetof(struct symbolize_config, addresses)},
+	{"mangled", 0, NULL, "names as in the file, not demangled", option_flag,
+	 offsetof(struct symbolize_config, mangled)},
+};
+
+static int run(int argc, char **argv);
+
+const struct command command_symbolize = {
+	.name = "symbolize",
+	.usage = "[OPTIONS] FILE [ADDRESS...]\n"
+		 "   or: hearth symbolize [OPTIONS] --build-id ID [ADDRESS...]",
+	.summary = "name addresses of an executable: functions, lines, inlined calls",
+	.details =
+		"Addresses are those of the file (as nm and objdump print them), in hexadecimal,\n"
+		"with or without 0x. Without any they are read from standard input, one a line.\n"
+		"\n"
+		"Of every address two lines for each frame: the function, and file:line; the\n"
+		"innermost inlined call first. It is what `addr2line -f -i -C` prints. What is\n"
+		"not known is ?? and ??:0. With --json:\n"
+		"\n"
+		"  {\"address\":\"0x12af\",\"frames\":[{\"function\":\"f\",\"file\":\"/src/f.c\",\n"
+		"   \"line\":7,\"column\":0,\"inlined\":true},...]}\n"
+		"\n"
+		"\"inlined\" is whether the function was inlined into the next. Columns are not\n"
+		"kept and always 0. Names come from the symbol table, from DWARF in the file or\n"
+		"in its debug file (searched below /usr/lib/debug, as gdb does), and from Go's\n"
+		"own tables; functions without a name are told apart by unwind entries.\n"
+		"\n"
+		"With --data DIR names are compiled once and kept in DIR/cache. --build-id looks\n"
+		"there (default /var/lib/hearth), and in /usr/lib/debug/.build-id.\n",
+	.options = symbolize_options,
+	.option_count = ARRAY_LEN(symbolize_options),
+	.run = run,
+};
+
+/* What goes from one address to the next. */
+struct symbolizing {
+	const struct symbolize_config *config;
+	struct symbol_source source;
+	struct demangle_cache *names;
+	struct buf line;
+};
+
+static void symbolizing_fini(struct symbolizing *all)
+{
+	symbol_source_fini(&all->source);
+	demangle_cache_free(all->names);
+	buf_fini(&all->line);
+}
+
+static const char *readable(struct symbolizing *all, const char *name)
+{
+	return all->config->mangled ? name : demangle_cached(all->names, name);
+}
+
+static void append_path(struct buf *out, const struct gsym_frame *frame)
+{
+	const char *directory = frame->directory;
+	buf_append_str(out, directory);
+	if (directory[0] && directory[strlen(directory) - 1] != '/')
+		buf_append_u8(out, '/');
+	buf_append_str(out, frame->base);
+}
+
+static void add_json(struct symbolizing *all, const struct gsym_frame *frame, struct json *json)
+{
+	AUTO_FINI(buf_fini) struct buf path;
+	buf_init(&path, MAX_LINE_BYTES);
+	append_path(&path, frame);
+	buf_append_u8(&path, 0);
+	json_open_object(json);
+	json_key_str(json, "function", readable(all, frame->name));
+	json_key_str(json, "file", buf_error(&path) ? "" : path.data);
+	json_key_u64(json, "line", frame->line);
+	json_key_u64(json, "column", 0);
+	json_key_bool(json, "inlined", frame->is_inlined);
+	json_close_object(json);
+}
+
+static void add_text(struct symbolizing *all, const struct gsym_frame *frame)
+{
+	buf_append_str(&all->line, frame->name[0] ? readable(all, frame->name) : "??");
+	buf_append_u8(&all->line, '\n');
+	if (frame->base[0]) {
+		append_path(&all->line, frame);
+		buf_printf(&all->line, ":%u\n", frame->line);
+	} else {
+		buf_append_str(&all->line, "??:0\n");
+	}
+}
+
+static int answer(struct symbolizing *all, uint64_t vaddr)
+{
+	struct gsym_frame frames[MAX_FRAMES];
+	struct gsym_answer answer = {0};
+	char mark[FUNCTION_MARK_BYTES];
+	bool found = gsym_lookup(all->source.gsym, vaddr, frames, MAX_FRAMES, &answer);
+	if (found && answer.has_mark_only && answer.frame_count) {
+		function_mark(mark, all->source.name, answer.start_vaddr, all->source.is_stripped);
+		frames[answer.frame_count - 1].name = mark;
+	}
+	demangle_cache_sweep(all->names);
+	buf_clear(&all->line);
+	struct json json = json_to(&all->line);
+	if (all->config->json) {
+		char address[32];
+		snprintf(address, sizeof(address), "0x%llx", (unsigned long long)vaddr);
+		json_open_object(&json);
+		json_key_str(&json, "address", address);
+		json_key(&json, "frames");
+		json_open_array(&json);
+	} else if (all->config->addresses) {
+		buf_printf(&all->line, "0x%016llx\n", (unsigned long long)vaddr);
+	}
+	for (uint32_t i = 0; i < answer.frame_count; i++)
+		if (all->config->json)
+			add_json(all, &frames[i], &json);
+		else
+			add_text(all, &frames[i]);
+	if (all->config->json) {
+		json_close_array(&json);
+		json_close_object(&json);
+		buf_append_u8(&all->line, '\n');
+	} else if (!answer.frame_count) {
+		buf_append_str(&all->line, "??\n??:0\n");
+	}
+	if (buf_error(&all->line))
+		return buf_error(&all->line);
+	fwrite(all->line.data, 1, all->line.len_bytes, stdout);
+	return ferror(stdout) ? -EIO : 0;
+}
+
+/* Hexadecimal, all of text. */
+static bool parse_address(const char *text, uint64_t *vaddr)
+{
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	char *end;
+	errno = 0;
+	*vaddr = strtoull(text, &end, 16);
+	return isxdigit((unsigned char)*text) && !*end && !errno;
+}
+
+static int fail(const char *text)
+{
+	fprintf(stderr, "hearth symbolize: %s\n", text);
+	return EXIT_FAILED;
+}
+
+static char *trimmed(char *line)
+{
+	while (isspace((unsigned char)*line))
+		line++;
+	size_t len = strlen(line);
+	while (len && isspace((unsigned char)line[len - 1]))
+		line[--len] = 0;
+	return line;
+}
+
+/* Whoever writes addresses into a pipe may wait for each answer. */
+static bool must_flush(FILE *input)
+{
+	struct stat st;
+	return fstat(fileno(input), &st) || !S_ISREG(st.st_mode);
+}
+
+static int answer_lines(struct symbolizing *all, FILE *input)
+{
+	AUTO_MEM char *line = NULL;
+	size_t cap_bytes = 0;
+	bool flushes = must_flush(input);
+	for (unsigned long number = 1; getline(&line, &cap_bytes, input) >= 0; number++) {
+		const char *text = trimmed(line);
+		uint64_t vaddr;
+		if (!*text)
+			continue;
+		if (!parse_address(text, &vaddr)) {
+			fflush(stdout);
+			fprintf(stderr, "hearth symbolize: line %lu: \"%.64s\" is not an address\n",
+				number, text);
+			return EXIT_FAILED;
+		}
+		if (answer(all, vaddr) || (flushes && fflush(stdout)))
+			return fail("cannot write the answers");
+	}
+	return ferror(input) ? fail("cannot read standard input") : EXIT_DONE;
+}
+
+static int open_source(struct symbolizing *all, const char *path)
+{
+	const struct symbolize_config *config = all->config;
+	struct err err = {0};
+	int rc = demangle_cache_new(&all->names, MAX_NAMES_BYTES, &err);
+	if (!rc && config->build_id)
+		rc = symbol_source_of_build_id(
+			&all->source, config->build_id,
+			config->data_dir ? config->data_dir : default_data_dir, &err);
+	else if (!rc)
+		rc = symbol_source_of_file(&all->source, path, config->data_dir, &err);
+	if (rc)
+		return fail(err.text);
+	if (all->source.problem[0])
+		fprintf(stderr, "hearth symbolize: names may be missing: %s\n",
+			all->source.problem);
+	return EXIT_DONE;
+}
+
+static int run(int argc, char **argv)
+{
+	struct symbolize_config config = {0};
+	int first;
+	int code = options_parse(&command_symbolize, &config, argc, argv, &first);
+	if (code >= 0)
+		return code;
+	const char *path = config.build_id || first >= argc ? NULL : argv[first++];
+	if (!config.build_id && !path)
+		return usage_error(&command_symbolize, "a file is missing");
+	for (int i = first; i < argc; i++) {
+		uint64_t vaddr;
+		if (!parse_address(argv[i], &vaddr))
+			return usage_error(&command_symbolize, "\"%s\" is not an address", argv[i]);
+	}
+	AUTO_FINI(symbolizing_fini) struct symbolizing all = {.config = &config};
+	buf_init(&all.line, MAX_LINE_BYTES);
+	code = open_source(&all, path);
+	if (code)
+		return code;
+	if (first >= argc)
+		code = answer_lines(&all, stdin);
+	for (int i = first; i < argc && !code; i++) {
+		uint64_t vaddr = 0;
+		(void)parse_address(argv[i], &vaddr);
+		code = answer(&all, vaddr) ? fail("cannot write the answers") : EXIT_DONE;
+	}
+	return fflush(stdout) && !code ? fail("cannot write the answers") : code;
+}
