@@ -371,13 +371,18 @@ static int name_all(struct naming *naming)
 	AUTO_MEM uint32_t *threads = calloc(batch->thread_count + 1, sizeof(*threads));
 	AUTO_MEM uint32_t *stacks = calloc(batch->stack_count + 1, sizeof(*stacks));
 	AUTO_MEM struct stack_end *ends = calloc(batch->stack_count + 1, sizeof(*ends));
-	if (!threads || !stacks || !ends)
+	AUTO_MEM uint64_t *times = calloc(batch->stack_count + 1, sizeof(*times));
+	if (!threads || !stacks || !ends || !times)
 		return -ENOMEM;
+	for (size_t i = batch->sample_count; i-- > 0;)
+		times[batch->samples[i].stack] = batch->samples[i].end_mono_ns;
 	int rc = 0;
 	for (size_t i = 0; i < batch->thread_count && !rc; i++)
 		rc = name_thread(naming, &batch->threads[i], &threads[i]);
-	for (size_t i = 0; i < batch->stack_count && !rc; i++)
+	for (size_t i = 0; i < batch->stack_count && !rc; i++) {
+		naming->at_mono_ns = times[i];
 		rc = name_stack(naming, batch->stacks[i], &stacks[i], &ends[i]);
+	}
 	if (!rc)
 		rc = add_samples(naming, threads, stacks);
 	if (!rc)
