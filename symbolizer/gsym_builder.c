@@ -547,6 +547,7 @@ int gsym_builder_write(struct gsym_builder *builder, int fd, const uint8_t *buil
 		.file_count = builder->file_count,
 		.strings = &builder->strings,
 		.build_id = build_id,
+		.sources = sources,
 		.build_id_bytes =
 			build_id_bytes < GSYM_UUID_MAX_BYTES ? build_id_bytes : GSYM_UUID_MAX_BYTES,
 	};
