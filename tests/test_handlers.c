@@ -88,6 +88,24 @@ static void fake_quality(void *ctx, struct stack_quality *quality)
 	quality->libraries.rows[0] = (struct stack_quality_row){"[jit]", 0, {[1] = 9, [5] = 1}};
 }
 
+static void fake_symbols(void *ctx, struct symbols_status *status)
+{
+	(void)ctx;
+	*status = (struct symbols_status){
+		.executables = 12,
+		.with_lines = 7,
+		.waiting = 3,
+		.running = "/bin/\"x\"",
+		.compiled = 5,
+		.from_cache = 2,
+		.failed = 1,
+		.unnamed_samples = 90,
+		.unnamed = {{"/opt/a", "00ff", 80, "stripped", "install a-dbg"},
+			    {"[jit]", "", 10, "why", "\"what\""}},
+		.unnamed_count = 2,
+	};
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -109,6 +127,7 @@ static int setup(void **state)
 		.assets = {f->assets, 2},
 		.sampler_stats = fake_stats,
 		.stack_quality = fake_quality,
+		.symbols_status = fake_symbols,
 	};
 	response_init(&f->response);
 	*state = f;
@@ -253,6 +272,13 @@ static const struct value_row value_rows[] = {
 	{"/api/v1/status", "stack_quality.libraries",
 	 "{\"rows\":[{\"library\":\"[jit]\",\"ends\":{\"complete\":9,\"no unwind info\":1}}],"
 	 "\"other\":{}}"},
+	{"/api/v1/status", "symbols",
+	 "{\"executables\":12,\"with_lines\":7,\"waiting\":3,\"compiling\":\"/bin/\\\"x\\\"\","
+	 "\"compiled\":5,\"from_cache\":2,\"failed\":1,\"unnamed_samples\":90,\"unnamed\":["
+	 "{\"file\":\"/opt/a\",\"build_id\":\"00ff\",\"samples\":80,\"reason\":\"stripped\","
+	 "\"remedy\":\"install a-dbg\"},"
+	 "{\"file\":\"[jit]\",\"build_id\":\"\",\"samples\":10,\"reason\":\"why\","
+	 "\"remedy\":\"\\\"what\\\"\"}]}"},
 	{"/api/v1/status", "cost.cpu_user_us", "1999"},
 	{"/api/v1/status", "store.samples", "100"},
 	{"/api/v1/status", "notices", "[]"},

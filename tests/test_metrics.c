@@ -167,6 +167,20 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 	return true;
 }
 
+static void fake_symbols(void *ctx, struct symbols_status *status)
+{
+	(void)ctx;
+	status->executables = 12;
+	status->with_lines = 7;
+	status->waiting = 3;
+	snprintf(status->running, sizeof(status->running), "/bin/\"x\"\n");
+	status->compiled = 5;
+	status->from_cache = 2;
+	status->failed = 1;
+	status->unnamed_samples = UINT64_MAX;
+	status->unnamed_count = SYMBOLS_MAX_UNNAMED;
+}
+
 /* The answer to GET /metrics; the caller frees. */
 static char *get_metrics(const struct web_context *context)
 {
@@ -211,6 +225,14 @@ static const struct value_row value_rows[] = {
 	{"hearth_cpu_seconds_total{mode=\"user\"}", "2.000000000"},
 	{"hearth_cpu_seconds_total{mode=\"system\"}", "0.000000007"},
 	{"hearth_memory_bytes", "18446744073709551615"},
+	{"hearth_symbols_executables", "12"},
+	{"hearth_symbols_executables_with_lines", "7"},
+	{"hearth_symbols_waiting", "3"},
+	{"hearth_symbols_compiling", "1"},
+	{"hearth_symbols_compiled_total", "5"},
+	{"hearth_symbols_from_cache_total", "2"},
+	{"hearth_symbols_failed_total", "1"},
+	{"hearth_symbols_unnamed_samples_total", "18446744073709551615"},
 	{"hearth_store_samples", "0"},
 	{"hearth_store_oldest_sample_time_seconds", "0.000000000"},
 };
@@ -222,6 +244,7 @@ static struct web_context context_of(struct temp_store *temp, void *sampler)
 		.version = "1\\2\"3\n4",
 		.start_unix_ns = 1800000000 * NS_PER_S + 7,
 		.sampler_stats = fake_stats,
+		.symbols_status = fake_symbols,
 		.sampler_ctx = sampler,
 	};
 }
@@ -269,6 +292,7 @@ static void test_metrics_without_sampler(void **state)
 	assert_null(parse(e, text));
 	assert_string_equal(value_of(e, "hearth_sampling"), "0");
 	assert_null(value_of(e, "hearth_rate_hertz"));
+	assert_null(value_of(e, "hearth_symbols_executables"));
 	assert_null(value_of(e, "hearth_samples_taken_total{stage=\"user\"}"));
 	assert_non_null(value_of(e, "hearth_store_bytes"));
 }

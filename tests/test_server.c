@@ -1,6 +1,5 @@
 /* The server over real sockets: what a client sends, byte by byte, and what comes back. */
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/gzip.h"
+#include "tests/http_client.h"
 #include "tests/temp_store.h"
 #include "web/assets.h"
 #include "web/server.h"
@@ -29,8 +29,6 @@ static const uint8_t page_gzip[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x
 static const struct asset page_asset = {"/index.html", "text/html; charset=utf-8", "abcd",
 					page_gzip, page_gzip + sizeof(page_gzip)};
 const struct asset_table embedded_assets = {&page_asset, 1};
-
-enum { ANSWER_MAX_BYTES = 8 << 20, DEADLINE_MS = 20000 };
 
 struct fixture {
 	struct temp_store temp;
@@ -111,100 +109,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int dial(const struct fixture *f)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(fd >= 0);
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port)};
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return fd;
-}
-
-/* May fail half way: the server is free to hang up on nonsense. */
-static void send_bytes(int fd, const char *data, size_t len_bytes)
-{
-	while (len_bytes) {
-		ssize_t sent = send(fd, data, len_bytes, MSG_NOSIGNAL);
-		if (sent <= 0)
-			return;
-		data += sent;
-		len_bytes -= (size_t)sent;
-	}
-}
-
-static void send_text(int fd, const char *text)
-{
-	send_bytes(fd, text, strlen(text));
-}
-
-/* Everything until the server hangs up; the caller frees. */
-static char *read_all(int fd, size_t *len_bytes)
-{
-	struct buf in;
-	buf_init(&in, ANSWER_MAX_BYTES);
-	for (;;) {
-		struct pollfd ready = {.fd = fd, .events = POLLIN};
-		if (poll(&ready, 1, DEADLINE_MS) <= 0)
-			fail_msg("no answer within %d ms", DEADLINE_MS);
-		char piece[16 << 10];
-		ssize_t got = recv(fd, piece, sizeof(piece), 0);
-		if (got <= 0)
-			break;
-		buf_append(&in, piece, (size_t)got);
-	}
-	if (len_bytes)
-		*len_bytes = in.len_bytes;
-	return buf_take_str(&in);
-}
-
-static char *ask_raw(const struct fixture *f, const char *bytes)
-{
-	AUTO_FD fd = dial(f);
-	send_text(fd, bytes);
-	return read_all(fd, NULL);
-}
-
-/* One request with these extra header lines, its connection closed after. */
-static char *ask(const struct fixture *f, const char *method, const char *target,
-		 const char *headers)
-{
-	char request[1024];
-	int len = snprintf(request, sizeof(request),
-			   "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n",
-			   method, target, headers);
-	assert_true(len < (int)sizeof(request));
-	return ask_raw(f, request);
-}
-
-static int status_of(const char *answer)
-{
-	static const char start[] = "HTTP/1.1 ";
-	return strncmp(answer, start, strlen(start))
-		       ? 0
-		       : (int)strtol(answer + strlen(start), NULL, 10);
-}
-
-static const char *body_of(const char *answer)
-{
-	const char *end = strstr(answer, "\r\n\r\n");
-	return end ? end + 4 : "";
-}
-
-/* Does the head of the answer have this header line? */
-static bool has_header(const char *answer, const char *line)
-{
-	char pattern[512];
-	snprintf(pattern, sizeof(pattern), "\r\n%s\r\n", line);
-	const char *found = strcasestr(answer, pattern);
-	return found && found < body_of(answer);
-}
-
 static void check_alive(const struct fixture *f)
 {
-	AUTO_MEM char *answer = ask(f, "GET", "/healthz", "");
-	assert_int_equal(status_of(answer), 200);
-	assert_string_equal(body_of(answer), "ok\n");
+	AUTO_MEM char *answer = http_ask(f->port, "GET", "/healthz", "");
+	assert_int_equal(http_status(answer), 200);
+	assert_string_equal(http_body(answer), "ok\n");
 }
 
 struct answer_row {
@@ -268,10 +177,10 @@ static void test_answers(void **state)
 		bool posts_five = strstr(row->headers, "Length: 5\r\n") != NULL;
 		snprintf(headers, sizeof(headers), "%s%s", row->headers,
 			 posts_five ? "\r\n0x1+0" : "");
-		AUTO_MEM char *answer = ask(f, row->method, row->target, headers);
-		if (status_of(answer) != row->status ||
-		    (row->header && !has_header(answer, row->header)) ||
-		    (row->body && !strstr(body_of(answer), row->body)))
+		AUTO_MEM char *answer = http_ask(f->port, row->method, row->target, headers);
+		if (http_status(answer) != row->status ||
+		    (row->header && !http_has_header(answer, row->header)) ||
+		    (row->body && !strstr(http_body(answer), row->body)))
 			fail_msg("%s %s: %s", row->method, row->target, answer);
 	}
 }
@@ -279,21 +188,21 @@ static void test_answers(void **state)
 static void test_page(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_MEM char *plain = ask(f, "GET", "/", "");
-	assert_string_equal(body_of(plain), "page");
-	assert_true(has_header(plain, "ETag: \"abcd\""));
-	assert_true(has_header(plain, "Cache-Control: no-cache"));
+	AUTO_MEM char *plain = http_ask(f->port, "GET", "/", "");
+	assert_string_equal(http_body(plain), "page");
+	assert_true(http_has_header(plain, "ETag: \"abcd\""));
+	assert_true(http_has_header(plain, "Cache-Control: no-cache"));
 
-	AUTO_MEM char *packed = ask(f, "GET", "/", "Accept-Encoding: gzip\r\n");
-	assert_true(has_header(packed, "ETag: \"abcd-gzip\""));
-	assert_true(has_header(packed, "Content-Encoding: gzip"));
-	assert_true(has_header(packed, "Content-Length: 24"));
+	AUTO_MEM char *packed = http_ask(f->port, "GET", "/", "Accept-Encoding: gzip\r\n");
+	assert_true(http_has_header(packed, "ETag: \"abcd-gzip\""));
+	assert_true(http_has_header(packed, "Content-Encoding: gzip"));
+	assert_true(http_has_header(packed, "Content-Length: 24"));
 
-	AUTO_MEM char *had = ask(f, "GET", "/", "If-None-Match: \"abcd\"\r\n");
-	assert_int_equal(status_of(had), 304);
-	assert_string_equal(body_of(had), "");
-	assert_true(has_header(had, "ETag: \"abcd\""));
-	assert_true(has_header(had, "Content-Length: 4"));
+	AUTO_MEM char *had = http_ask(f->port, "GET", "/", "If-None-Match: \"abcd\"\r\n");
+	assert_int_equal(http_status(had), 304);
+	assert_string_equal(http_body(had), "");
+	assert_true(http_has_header(had, "ETag: \"abcd\""));
+	assert_true(http_has_header(had, "Content-Length: 4"));
 }
 
 static void test_every_answer_is_guarded(void **state)
@@ -310,9 +219,9 @@ static void test_every_answer_is_guarded(void **state)
 		"Cross-Origin-Resource-Policy: same-origin",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
-		AUTO_MEM char *answer = ask(f, "GET", targets[i], "");
+		AUTO_MEM char *answer = http_ask(f->port, "GET", targets[i], "");
 		for (size_t j = 0; j < ARRAY_LEN(lines); j++)
-			if (!has_header(answer, lines[j]))
+			if (!http_has_header(answer, lines[j]))
 				fail_msg("%s: no \"%s\" in %s", targets[i], lines[j], answer);
 		assert_null(strcasestr(answer, "Access-Control-Allow-Origin"));
 	}
@@ -323,14 +232,14 @@ static void test_head_is_get_without_body(void **state)
 	struct fixture *f = *state;
 	static const char *const targets[] = {"/", "/healthz", "/nothing", "/api/v1/flame"};
 	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
-		AUTO_MEM char *get = ask(f, "GET", targets[i], "");
-		AUTO_MEM char *head = ask(f, "HEAD", targets[i], "");
-		assert_int_equal(status_of(head), status_of(get));
-		assert_string_equal(body_of(head), "");
+		AUTO_MEM char *get = http_ask(f->port, "GET", targets[i], "");
+		AUTO_MEM char *head = http_ask(f->port, "HEAD", targets[i], "");
+		assert_int_equal(http_status(head), http_status(get));
+		assert_string_equal(http_body(head), "");
 		char line[64];
-		snprintf(line, sizeof(line), "Content-Length: %zu", strlen(body_of(get)));
-		assert_true(has_header(get, line));
-		assert_true(has_header(head, line));
+		snprintf(line, sizeof(line), "Content-Length: %zu", strlen(http_body(get)));
+		assert_true(http_has_header(get, line));
+		assert_true(http_has_header(head, line));
 	}
 }
 
@@ -370,50 +279,50 @@ static void test_foreign_names_are_refused(void **state)
 		snprintf(request, sizeof(request),
 			 "GET /healthz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
 			 host_rows[i].host);
-		AUTO_MEM char *answer = ask_raw(f, request);
-		if (status_of(answer) != host_rows[i].status)
+		AUTO_MEM char *answer = http_ask_raw(f->port, request);
+		if (http_status(answer) != host_rows[i].status)
 			fail_msg("Host \"%s\": %s", host_rows[i].host, answer);
 	}
-	AUTO_MEM char *absolute = ask(f, "GET", "http://evil.example/healthz", "");
-	assert_int_equal(status_of(absolute), 403);
-	assert_non_null(strstr(body_of(absolute), "evil.example"));
+	AUTO_MEM char *absolute = http_ask(f->port, "GET", "http://evil.example/healthz", "");
+	assert_int_equal(http_status(absolute), 403);
+	assert_non_null(strstr(http_body(absolute), "evil.example"));
 }
 
 static void test_gzip_on_request(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_MEM char *plain = ask(f, "GET", "/metrics", "");
-	assert_true(has_header(plain, "Vary: Accept-Encoding"));
+	AUTO_MEM char *plain = http_ask(f->port, "GET", "/metrics", "");
+	assert_true(http_has_header(plain, "Vary: Accept-Encoding"));
 	assert_null(strcasestr(plain, "Content-Encoding"));
 
-	AUTO_FD fd = dial(f);
-	send_text(fd, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-		      "Accept-Encoding: gzip, br\r\n\r\n");
+	AUTO_FD fd = http_dial(f->port);
+	http_send_text(fd, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+			   "Accept-Encoding: gzip, br\r\n\r\n");
 	size_t len_bytes = 0;
-	AUTO_MEM char *packed = read_all(fd, &len_bytes);
-	assert_true(has_header(packed, "Content-Encoding: gzip"));
-	const char *body = body_of(packed);
+	AUTO_MEM char *packed = http_read_all(fd, &len_bytes);
+	assert_true(http_has_header(packed, "Content-Encoding: gzip"));
+	const char *body = http_body(packed);
 	size_t body_bytes = len_bytes - (size_t)(body - packed);
-	assert_true(body_bytes < strlen(body_of(plain)) / 2);
+	assert_true(body_bytes < strlen(http_body(plain)) / 2);
 	struct buf out __attribute__((cleanup(buf_fini)));
-	buf_init(&out, ANSWER_MAX_BYTES);
+	buf_init(&out, HTTP_ANSWER_MAX_BYTES);
 	assert_int_equal(gzip_decompress(&out, body, body_bytes, NULL), 0);
 	assert_memory_equal(out.data, "# HELP ", 7);
 
-	AUTO_MEM char *small = ask(f, "GET", "/healthz", "Accept-Encoding: gzip\r\n");
-	assert_string_equal(body_of(small), "ok\n");
+	AUTO_MEM char *small = http_ask(f->port, "GET", "/healthz", "Accept-Encoding: gzip\r\n");
+	assert_string_equal(http_body(small), "ok\n");
 }
 
 static void test_pipelined_requests(void **state)
 {
 	struct fixture *f = *state;
 	AUTO_MEM char *answers =
-		ask_raw(f, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-			   "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
-			   "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
-			   "Content-Length: 3\r\n\r\nabc"
-			   "GET /readyz HTTP/1.1\r\nHost: localhost\r\n"
-			   "Connection: close\r\n\r\n");
+		http_ask_raw(f->port, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+				      "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
+				      "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
+				      "Content-Length: 3\r\n\r\nabc"
+				      "GET /readyz HTTP/1.1\r\nHost: localhost\r\n"
+				      "Connection: close\r\n\r\n");
 	static const char *const order[] = {"HTTP/1.1 200", "HTTP/1.1 404", "HTTP/1.1 200",
 					    "num_symbols",  "HTTP/1.1 200", "ready\n"};
 	const char *pos = answers;
@@ -449,11 +358,11 @@ static void test_garbage(void **state)
 		"GET /%00 HTTP/1.0\r\n\r\n",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		AUTO_FD fd = dial(f);
-		send_text(fd, rows[i]);
+		AUTO_FD fd = http_dial(f->port);
+		http_send_text(fd, rows[i]);
 		shutdown(fd, SHUT_WR);
-		AUTO_MEM char *answer = read_all(fd, NULL);
-		if (answer && status_of(answer) == 200)
+		AUTO_MEM char *answer = http_read_all(fd, NULL);
+		if (answer && http_status(answer) == 200)
 			fail_msg("\"%s\": %s", rows[i], answer);
 		check_alive(f);
 	}
@@ -464,15 +373,15 @@ static void test_long_targets(void **state)
 	struct fixture *f = *state;
 	static const int lengths[] = {8193, 20000, 200000};
 	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
-		AUTO_FD fd = dial(f);
+		AUTO_FD fd = http_dial(f->port);
 		AUTO_MEM char *target = calloc(1, (size_t)lengths[i] + 1);
 		memset(target, 'a', (size_t)lengths[i]);
 		target[0] = '/';
-		send_text(fd, "GET ");
-		send_text(fd, target);
-		send_text(fd, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-		AUTO_MEM char *answer = read_all(fd, NULL);
-		if (status_of(answer) != 414)
+		http_send_text(fd, "GET ");
+		http_send_text(fd, target);
+		http_send_text(fd, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+		AUTO_MEM char *answer = http_read_all(fd, NULL);
+		if (http_status(answer) != 414)
 			fail_msg("%d bytes: %.200s", lengths[i], answer);
 		check_alive(f);
 	}
@@ -481,21 +390,21 @@ static void test_long_targets(void **state)
 static void test_chunked_body_is_bounded(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FD fd = dial(f);
-	send_text(fd, "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
-		      "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+	AUTO_FD fd = http_dial(f->port);
+	http_send_text(fd, "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
+			   "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
 	char chunk[0x1000 + 16];
 	int len = snprintf(chunk, sizeof(chunk), "1000\r\n%04096d\r\n", 0);
 	for (int i = 0; i < 17; i++)
-		send_bytes(fd, chunk, (size_t)len);
-	send_text(fd, "0\r\n\r\n");
-	AUTO_MEM char *answer = read_all(fd, NULL);
-	assert_int_equal(status_of(answer), 413);
+		http_send(fd, chunk, (size_t)len);
+	http_send_text(fd, "0\r\n\r\n");
+	AUTO_MEM char *answer = http_read_all(fd, NULL);
+	assert_int_equal(http_status(answer), 413);
 
 	/* Endless: the server hangs up, at 1 MiB. */
-	AUTO_FD endless = dial(f);
-	send_text(endless, "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
-			   "Transfer-Encoding: chunked\r\n\r\n");
+	AUTO_FD endless = http_dial(f->port);
+	http_send_text(endless, "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
+				"Transfer-Encoding: chunked\r\n\r\n");
 	int sent_chunks = 0;
 	while (sent_chunks < 100000 &&
 	       send(endless, chunk, (size_t)len, MSG_NOSIGNAL) == (ssize_t)len)
@@ -509,14 +418,14 @@ static void test_slow_clients_block_nobody(void **state)
 	struct fixture *f = *state;
 	int fds[32];
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		fds[i] = dial(f);
-		send_text(fds[i], "GET /healthz HTTP/1.1\r\nHo");
+		fds[i] = http_dial(f->port);
+		http_send_text(fds[i], "GET /healthz HTTP/1.1\r\nHo");
 	}
 	check_alive(f);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		send_text(fds[i], "st: localhost\r\nConnection: close\r\n\r\n");
-		AUTO_MEM char *answer = read_all(fds[i], NULL);
-		assert_int_equal(status_of(answer), 200);
+		http_send_text(fds[i], "st: localhost\r\nConnection: close\r\n\r\n");
+		AUTO_MEM char *answer = http_read_all(fds[i], NULL);
+		assert_int_equal(http_status(answer), 200);
 		close(fds[i]);
 	}
 }
@@ -527,16 +436,16 @@ static void test_slow_handlers_block_nobody(void **state)
 	set_gate(f, true);
 	int fds[16];
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		fds[i] = dial(f);
-		send_text(fds[i], "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n"
-				  "Connection: close\r\n\r\n");
+		fds[i] = http_dial(f->port);
+		http_send_text(fds[i], "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n"
+				       "Connection: close\r\n\r\n");
 	}
 	wait_for_waiting(f, (int)ARRAY_LEN(fds));
 	check_alive(f);
 	set_gate(f, false);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		AUTO_MEM char *answer = read_all(fds[i], NULL);
-		assert_int_equal(status_of(answer), 200);
+		AUTO_MEM char *answer = http_read_all(fds[i], NULL);
+		assert_int_equal(http_status(answer), 200);
 		close(fds[i]);
 	}
 }
@@ -552,12 +461,12 @@ static void test_many_queries(void **state)
 		snprintf(request, sizeof(request),
 			 "GET /api/v1/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 			 targets[i % ARRAY_LEN(targets)]);
-		fds[i] = dial(f);
-		send_text(fds[i], request);
+		fds[i] = http_dial(f->port);
+		http_send_text(fds[i], request);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		AUTO_MEM char *answer = read_all(fds[i], NULL);
-		assert_int_equal(status_of(answer), 200);
+		AUTO_MEM char *answer = http_read_all(fds[i], NULL);
+		assert_int_equal(http_status(answer), 200);
 		close(fds[i]);
 	}
 }
@@ -574,9 +483,10 @@ static void test_public_server_has_any_name(void **state)
 	server_free(TAKE(f->server));
 	assert_int_equal(server_open(&f->server, &options, NULL), 0);
 	f->port = (int)strtol(strrchr(server_url(f->server), ':') + 1, NULL, 10);
-	AUTO_MEM char *answer = ask_raw(f, "GET /healthz HTTP/1.1\r\nHost: profiler.example\r\n"
-					   "Connection: close\r\n\r\n");
-	assert_int_equal(status_of(answer), 200);
+	AUTO_MEM char *answer =
+		http_ask_raw(f->port, "GET /healthz HTTP/1.1\r\nHost: profiler.example\r\n"
+				      "Connection: close\r\n\r\n");
+	assert_int_equal(http_status(answer), 200);
 }
 
 static void *free_server(void *server)
@@ -591,24 +501,24 @@ static void test_free_finishes_what_is_under_way(void **state)
 {
 	struct fixture *f = *state;
 	set_gate(f, true);
-	AUTO_FD busy = dial(f);
-	AUTO_FD idle = dial(f);
-	AUTO_FD half = dial(f);
-	send_text(half, "GET /heal");
-	send_text(busy, "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	AUTO_FD busy = http_dial(f->port);
+	AUTO_FD idle = http_dial(f->port);
+	AUTO_FD half = http_dial(f->port);
+	http_send_text(half, "GET /heal");
+	http_send_text(busy, "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	wait_for_waiting(f, 1);
 	int64_t start_mono_ns = clock_mono_ns();
 	pthread_t thread;
 	assert_int_equal(pthread_create(&thread, NULL, free_server, f->server), 0);
 	f->server = NULL;
 	set_gate(f, false);
-	AUTO_MEM char *answer = read_all(busy, NULL);
+	AUTO_MEM char *answer = http_read_all(busy, NULL);
 	pthread_join(thread, NULL);
 	assert_true(clock_mono_ns() - start_mono_ns < 5 * NS_PER_S);
-	assert_int_equal(status_of(answer), 200);
+	assert_int_equal(http_status(answer), 200);
 	char line[64];
-	snprintf(line, sizeof(line), "Content-Length: %zu", strlen(body_of(answer)));
-	assert_true(has_header(answer, line));
+	snprintf(line, sizeof(line), "Content-Length: %zu", strlen(http_body(answer)));
+	assert_true(http_has_header(answer, line));
 
 	AUTO_FD late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port)};

@@ -126,6 +126,37 @@ static void write_sampler(struct json *json, const struct sampler_stats *stats)
 	json_close_object(json);
 }
 
+static void write_unnamed(struct json *json, const struct symbols_unnamed *unnamed)
+{
+	json_open_object(json);
+	json_key_str(json, "file", unnamed->file);
+	json_key_str(json, "build_id", unnamed->build_id);
+	json_key_u64(json, "samples", unnamed->samples);
+	json_key_str(json, "reason", unnamed->reason);
+	json_key_str(json, "remedy", unnamed->remedy);
+	json_close_object(json);
+}
+
+static void write_symbols(struct json *json, const struct symbols_status *symbols)
+{
+	json_key(json, "symbols");
+	json_open_object(json);
+	json_key_u64(json, "executables", symbols->executables);
+	json_key_u64(json, "with_lines", symbols->with_lines);
+	json_key_u64(json, "waiting", symbols->waiting);
+	json_key_str(json, "compiling", symbols->running);
+	json_key_u64(json, "compiled", symbols->compiled);
+	json_key_u64(json, "from_cache", symbols->from_cache);
+	json_key_u64(json, "failed", symbols->failed);
+	json_key_u64(json, "unnamed_samples", symbols->unnamed_samples);
+	json_key(json, "unnamed");
+	json_open_array(json);
+	for (uint32_t i = 0; i < symbols->unnamed_count; i++)
+		write_unnamed(json, &symbols->unnamed[i]);
+	json_close_array(json);
+	json_close_object(json);
+}
+
 static void write_store(struct json *json, const struct store_stats *stats)
 {
 	json_key(json, "store");
@@ -145,6 +176,20 @@ static void write_notice(void *ctx, const char *text)
 	json_str(ctx, text);
 }
 
+/* What is too large for a stack. */
+struct tables {
+	struct stack_quality quality;
+	struct symbols_status symbols;
+};
+
+static void read_tables(const struct web_context *context, bool is_sampling, struct tables *tables)
+{
+	if (is_sampling && context->stack_quality)
+		context->stack_quality(context->sampler_ctx, &tables->quality);
+	if (is_sampling && context->symbols_status)
+		context->symbols_status(context->sampler_ctx, &tables->symbols);
+}
+
 int api_status(const struct web_context *context, const struct request *request,
 	       struct response *response, struct err *err)
 {
@@ -152,13 +197,12 @@ int api_status(const struct web_context *context, const struct request *request,
 	int rc = store_stats(context->store, &store, err);
 	if (rc)
 		return rc;
-	AUTO_MEM struct stack_quality *quality = calloc(1, sizeof(*quality));
-	if (!quality)
+	AUTO_MEM struct tables *tables = calloc(1, sizeof(*tables));
+	if (!tables)
 		return err_set(err, -ENOMEM, "status: %m");
 	struct sampler_stats sampler;
 	bool is_sampling = web_sampler_stats(context, &sampler);
-	if (is_sampling && context->stack_quality)
-		context->stack_quality(context->sampler_ctx, quality);
+	read_tables(context, is_sampling, tables);
 	char host[HOST_BYTES] = "";
 	gethostname(host, sizeof(host) - 1);
 
@@ -170,7 +214,8 @@ int api_status(const struct web_context *context, const struct request *request,
 	json_key_i64(&json, "now_us", request->now_unix_ns / NS_PER_US);
 	json_key_bool(&json, "sampling", is_sampling);
 	write_sampler(&json, &sampler);
-	write_quality(&json, quality);
+	write_quality(&json, &tables->quality);
+	write_symbols(&json, &tables->symbols);
 	write_store(&json, &store);
 	json_key(&json, "notices");
 	json_open_array(&json);

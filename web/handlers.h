@@ -12,6 +12,7 @@
 
 #include "profile/ledger.h"
 #include "profile/stack_quality.h"
+#include "profile/symbols_status.h"
 #include "storage/store.h"
 #include "web/assets.h"
 #include "web/request.h"
@@ -25,7 +26,9 @@ struct web_context {
 	struct asset_table assets;
 	/* False: no numbers. NULL: nothing samples. */
 	bool (*sampler_stats)(void *ctx, struct sampler_stats *stats);
-	void (*stack_quality)(void *ctx, struct stack_quality *quality); /* likewise */
+	void (*stack_quality)(void *ctx, struct stack_quality *quality);  /* likewise */
+	void (*symbols_status)(void *ctx, struct symbols_status *status); /* likewise */
+	int (*upload_symbols)(void *ctx, const char *build_id, int fd, struct err *err);
 	void *sampler_ctx;
 	bool loopback;  /* answer only to names of this machine (router.h) */
 	sem_t *queries; /* how many more queries of stored samples may run; NULL: any number */
@@ -49,6 +52,15 @@ int api_label_values(const struct web_context *context, const struct request *re
 		     struct response *response, struct err *err);
 int api_status(const struct web_context *context, const struct request *request,
 	       struct response *response, struct err *err);
+/* PUT of a file with names, for the executable whose build ID follows in the path. */
+#define API_SYMBOLS_PATH "/api/v1/symbols/"
+int api_symbols(const struct web_context *context, const struct request *request,
+		struct response *response, struct err *err);
+/* Would it take that file? Asked before the file comes. False: the response says why not. */
+bool api_symbols_admit(const struct web_context *context, const struct request *request,
+		       struct response *response);
+/* Answer with what went wrong on the way. */
+void api_symbols_refuse(struct response *response, const struct err *err);
 int api_export(const struct web_context *context, const struct request *request,
 	       struct response *response, struct err *err);
 

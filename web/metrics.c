@@ -1,6 +1,8 @@
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/array.h"
+#include "base/auto.h"
 #include "base/clock.h"
 #include "web/handlers.h"
 
@@ -174,6 +176,38 @@ static void write_cpu(struct buf *out, const struct sampler_stats *stats)
 	append_seconds(out, stats->cpu_system_ns);
 }
 
+static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "counter", help);
+	buf_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+/* Totals only: a series for each executable would have no bound. */
+static void write_symbols(struct buf *out, const struct web_context *context)
+{
+	if (!context->symbols_status)
+		return;
+	AUTO_MEM struct symbols_status *status = calloc(1, sizeof(*status));
+	if (!status)
+		return;
+	context->symbols_status(context->sampler_ctx, status);
+	gauge(out, "hearth_symbols_executables", "Executables to be named.", status->executables);
+	gauge(out, "hearth_symbols_executables_with_lines",
+	      "Of these, executables named with source lines and inlined calls.",
+	      status->with_lines);
+	gauge(out, "hearth_symbols_waiting", "Executables that wait to be compiled.",
+	      status->waiting);
+	gauge(out, "hearth_symbols_compiling", "1 while one is being compiled.",
+	      status->running[0] != '\0');
+	counter(out, "hearth_symbols_compiled_total", "Executables compiled.", status->compiled);
+	counter(out, "hearth_symbols_from_cache_total", "Executables that the cache had.",
+		status->from_cache);
+	counter(out, "hearth_symbols_failed_total", "Executables that could not be compiled.",
+		status->failed);
+	counter(out, "hearth_symbols_unnamed_samples_total", "Samples with a frame without a name.",
+		status->unnamed_samples);
+}
+
 static void write_sampler(struct buf *out, const struct web_context *context)
 {
 	struct sampler_stats stats;
@@ -187,6 +221,7 @@ static void write_sampler(struct buf *out, const struct web_context *context)
 	write_ledgers(out, &stats.kernel, &stats.user);
 	write_stack_ends(out, &stats);
 	write_unwind_memory(out, &stats.unwind_kernel, &stats.unwind_user);
+	write_symbols(out, context);
 	write_plain(out, &stats);
 	write_cpu(out, &stats);
 }

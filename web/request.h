@@ -14,7 +14,9 @@
 
 enum { REQUEST_MAX_TARGET_BYTES = 8192, REQUEST_MAX_PARAMS = 64 };
 
-enum request_method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
+enum request_method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_OTHER };
+
+struct upload;
 
 struct request_param {
 	const char *name; /* borrowed from `decoded` */
@@ -26,10 +28,13 @@ struct request {
 	const char *path; /* decoded, begins with '/' */
 	struct request_param params[REQUEST_MAX_PARAMS];
 	size_t param_count;
-	const char *host; /* header; borrowed; NULL: not sent */
+	const char *host;   /* header; borrowed; NULL: not sent */
+	const char *origin; /* of the web page that sends it */
+	const char *sec_fetch_site;
 	const char *accept_encoding;
 	const char *if_none_match;
-	int64_t now_unix_ns; /* what "now" means in it */
+	struct upload *upload; /* its body, where the route takes a file; borrowed */
+	int64_t now_unix_ns;   /* what "now" means in it */
 	char decoded[REQUEST_MAX_TARGET_BYTES + 2];
 };
 

@@ -1,6 +1,7 @@
 #include "web/server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "web/listen.h"
 #include "web/router.h"
+#include "web/upload.h"
 
 enum {
 	MAX_CONNECTIONS = 128,
@@ -22,15 +24,21 @@ enum {
 	MAX_REQUEST_BODY_BYTES = 64 << 10,
 	MAX_DISCARDED_BYTES = 1 << 20,
 	MAX_QUERIES = 4, /* at once; a query may hold tens of MB */
+	MAX_UPLOADS = 4, /* likewise; each may fill a file of max_upload_bytes */
+	MAX_UPLOAD_S = 3600,
 	THREAD_STACK_BYTES = 1 << 20,
 	GRACE_S = 10, /* that answers under way have at the end */
 };
+
+#define DEFAULT_MAX_UPLOAD_BYTES (UINT64_C(2) << 30)
 
 struct server {
 	struct MHD_Daemon *daemon;
 	struct listener listener;
 	struct web_context context;
 	sem_t queries;
+	sem_t uploads;
+	uint64_t max_upload_bytes;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	unsigned int answering; /* guarded by lock: answers not yet sent */
@@ -40,7 +48,9 @@ struct server {
 struct exchange {
 	struct server *server;
 	struct request request;
-	size_t body_bytes;
+	struct upload *upload; /* the body goes there; NULL: nowhere */
+	int64_t upload_start_mono_ns;
+	uint64_t body_bytes;
 	bool started; /* the headers are there */
 	bool answering;
 	char target[]; /* as sent, cut just past the limit that request_parse() enforces */
@@ -88,6 +98,9 @@ static void on_done(void *cls, struct MHD_Connection *connection, void **state,
 	if (!exchange)
 		return;
 	end_answer(exchange);
+	upload_free(exchange->upload);
+	if (exchange->upload)
+		sem_post(&exchange->server->uploads);
 	free(exchange);
 	*state = NULL;
 }
@@ -141,15 +154,24 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, struct r
 	return queued;
 }
 
+static void read_headers(struct request *request, struct MHD_Connection *connection,
+			 const char *method)
+{
+	request->method = request_method_of(method);
+	request->host = header_of(connection, MHD_HTTP_HEADER_HOST);
+	request->origin = header_of(connection, MHD_HTTP_HEADER_ORIGIN);
+	request->sec_fetch_site = header_of(connection, "Sec-Fetch-Site");
+	request->accept_encoding = header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+	request->if_none_match = header_of(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
+	request->now_unix_ns = clock_unix_ns();
+}
+
 static enum MHD_Result answer(struct exchange *exchange, struct MHD_Connection *connection,
 			      const char *method)
 {
 	struct request *request = &exchange->request;
-	request->method = request_method_of(method);
-	request->host = header_of(connection, MHD_HTTP_HEADER_HOST);
-	request->accept_encoding = header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-	request->if_none_match = header_of(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
-	request->now_unix_ns = clock_unix_ns();
+	read_headers(request, connection, method);
+	request->upload = exchange->upload;
 	begin_answer(exchange);
 	AUTO_RESPONSE response;
 	response_init(&response);
@@ -157,44 +179,113 @@ static enum MHD_Result answer(struct exchange *exchange, struct MHD_Connection *
 	return send_response(connection, &response);
 }
 
-static enum MHD_Result refuse_body(struct exchange *exchange, struct MHD_Connection *connection)
+/* Answer before the body has come, or without a look at it. */
+static enum MHD_Result refuse(struct exchange *exchange, struct MHD_Connection *connection,
+			      struct response *response)
 {
 	begin_answer(exchange);
+	response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	return send_response(connection, response);
+}
+
+static enum MHD_Result refuse_body(struct exchange *exchange, struct MHD_Connection *connection)
+{
 	AUTO_RESPONSE response;
 	response_init(&response);
 	response_status(&response, ERROR_JSON, 413, "the request's body is longer than 64 KiB");
-	response_header(&response, MHD_HTTP_HEADER_CONNECTION, "close");
-	return send_response(connection, &response);
+	return refuse(exchange, connection, &response);
 }
 
-static bool announces_large_body(struct MHD_Connection *connection)
+static uint64_t announced_bytes(struct MHD_Connection *connection)
 {
 	const char *text = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	return text && strtoull(text, NULL, 10) > MAX_REQUEST_BODY_BYTES;
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* False: the response says why not. */
+static bool open_upload(struct exchange *exchange, uint64_t announced, struct response *response)
+{
+	struct server *server = exchange->server;
+	struct err err = {0};
+	struct store_stats stats;
+	if (announced > server->max_upload_bytes) {
+		err_set(&err, -E2BIG, "the file is over %" PRIu64 " MiB",
+			server->max_upload_bytes >> 20);
+		api_symbols_refuse(response, &err);
+		return false;
+	}
+	if (sem_trywait(&server->uploads)) {
+		err_set(&err, -EBUSY, "%d files are being received: try again later", MAX_UPLOADS);
+		api_symbols_refuse(response, &err);
+		return false;
+	}
+	int rc = store_stats(server->context.store, &stats, &err);
+	if (!rc)
+		rc = upload_open(&exchange->upload, stats.directory, server->max_upload_bytes,
+				 &err);
+	if (!rc) {
+		exchange->upload_start_mono_ns = clock_mono_ns();
+		return true;
+	}
+	sem_post(&server->uploads);
+	api_symbols_refuse(response, &err);
+	return false;
+}
+
+/* The headers are there. When nothing is answered here, the body may come; libmicrohttpd tells
+ * that to clients that wait for it ("Expect: 100-continue", RFC 9110 section 10.1.1). */
+static enum MHD_Result begin(struct exchange *exchange, struct MHD_Connection *connection,
+			     const char *method)
+{
+	AUTO_RESPONSE response;
+	response_init(&response);
+	read_headers(&exchange->request, connection, method);
+	uint64_t announced = announced_bytes(connection);
+	enum router_body body = router_admit(&exchange->server->context, &exchange->request,
+					     exchange->target, &response);
+	if (body == ROUTER_BODY_SMALL)
+		return announced > MAX_REQUEST_BODY_BYTES ? refuse_body(exchange, connection)
+							  : MHD_YES;
+	if (body == ROUTER_BODY_FILE && open_upload(exchange, announced, &response))
+		return MHD_YES;
+	return refuse(exchange, connection, &response);
+}
+
+/* Keep or count a piece of the body. A client that does not stop sending is cut off, as is one
+ * that sends a file by the drop. */
+static enum MHD_Result take_piece(struct exchange *exchange, const char *piece, size_t piece_bytes)
+{
+	uint64_t max_bytes = MAX_DISCARDED_BYTES;
+	exchange->body_bytes += piece_bytes;
+	if (exchange->upload) {
+		upload_append(exchange->upload, piece, piece_bytes);
+		max_bytes += exchange->server->max_upload_bytes;
+		if (clock_mono_ns() - exchange->upload_start_mono_ns > MAX_UPLOAD_S * NS_PER_S)
+			return MHD_NO;
+	}
+	return exchange->body_bytes > max_bytes ? MHD_NO : MHD_YES;
 }
 
 /* libmicrohttpd calls this once when the headers are there, then once for each piece of the
- * body, then once more (with no piece) for the answer. Nothing here takes a body yet, so
- * pieces are only counted, and a client that does not stop sending is cut off. */
+ * body, then once more (with no piece) for the answer. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *piece,
 				  size_t *piece_bytes, void **state)
 {
-	(void)cls, (void)url, (void)version, (void)piece;
+	(void)cls, (void)url, (void)version;
 	struct exchange *exchange = *state;
 	if (!exchange)
 		return MHD_NO;
 	if (!exchange->started) {
 		exchange->started = true;
-		return announces_large_body(connection) ? refuse_body(exchange, connection)
-							: MHD_YES;
+		return begin(exchange, connection, method);
 	}
 	if (*piece_bytes) {
-		exchange->body_bytes += *piece_bytes;
+		size_t taken_bytes = *piece_bytes;
 		*piece_bytes = 0;
-		return exchange->body_bytes > MAX_DISCARDED_BYTES ? MHD_NO : MHD_YES;
+		return take_piece(exchange, piece, taken_bytes);
 	}
-	if (exchange->body_bytes > MAX_REQUEST_BODY_BYTES)
+	if (!exchange->upload && exchange->body_bytes > MAX_REQUEST_BODY_BYTES)
 		return refuse_body(exchange, connection);
 	return answer(exchange, connection, method);
 }
@@ -233,7 +324,12 @@ static int init_sync(struct server *server)
 		rc = -pthread_cond_init(&server->idle, &attr);
 		pthread_condattr_destroy(&attr);
 	}
-	return rc ? rc : sem_init(&server->queries, 0, MAX_QUERIES);
+	if (rc)
+		return rc;
+	return sem_init(&server->queries, 0, MAX_QUERIES) ||
+			       sem_init(&server->uploads, 0, MAX_UPLOADS)
+		       ? -errno
+		       : 0;
 }
 
 int server_open(struct server **out, const struct server_options *options, struct err *err)
@@ -252,9 +348,13 @@ int server_open(struct server **out, const struct server_options *options, struc
 		.assets = embedded_assets,
 		.sampler_stats = options->sampler_stats,
 		.stack_quality = options->stack_quality,
+		.symbols_status = options->symbols_status,
+		.upload_symbols = options->upload_symbols,
 		.sampler_ctx = options->ctx,
 		.queries = &server->queries,
 	};
+	server->max_upload_bytes =
+		options->max_upload_bytes ? options->max_upload_bytes : DEFAULT_MAX_UPLOAD_BYTES;
 	rc = listener_open(&server->listener, options->listen, options->insecure, err);
 	if (rc)
 		return rc;
@@ -291,6 +391,7 @@ void server_free(struct server *server)
 	}
 	if (server->listener.fd >= 0)
 		close(server->listener.fd);
+	sem_destroy(&server->uploads);
 	sem_destroy(&server->queries);
 	pthread_cond_destroy(&server->idle);
 	pthread_mutex_destroy(&server->lock);

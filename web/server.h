@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "profile/ledger.h"
 #include "profile/stack_quality.h"
+#include "profile/symbols_status.h"
 #include "storage/store.h"
 
 struct server; /* opaque */
@@ -22,9 +23,16 @@ struct server_options {
 	struct store *store; /* borrowed; outlives the server */
 	/* The sampler's own numbers; NULL when nothing samples. Called from server threads. */
 	bool (*sampler_stats)(void *ctx, struct sampler_stats *stats);
-	void (*stack_quality)(void *ctx, struct stack_quality *quality); /* likewise */
+	void (*stack_quality)(void *ctx, struct stack_quality *quality);  /* likewise */
+	void (*symbols_status)(void *ctx, struct symbols_status *status); /* likewise */
+	/* Take names from a file that a client sent, as symbols_upload() does. fd reads from the
+	 * file's start and is borrowed. May take its time: other requests go on. -EINVAL,
+	 * -EBADMSG: it is not such a file, or another's; -ENOSPC; -ETIME: it goes on without us;
+	 * -ENOTSUP. NULL: files are not taken. */
+	int (*upload_symbols)(void *ctx, const char *build_id, int fd, struct err *err);
 	void *ctx;
-	bool insecure; /* listen beyond loopback without TLS */
+	uint64_t max_upload_bytes; /* 0: 2 GiB */
+	bool insecure;             /* listen beyond loopback without TLS */
 };
 
 /* -EINVAL: listen is no address, or beyond loopback without `insecure`; -EADDRINUSE: the text
