@@ -18,8 +18,9 @@ struct reading {
 	uint32_t seen; /* a bit for each of names[] */
 };
 
-static const char *const names[] = {"listen",     "data",       "rate",    "max-disk",
-				    "max-memory", "ring-bytes", "insecure"};
+static const char *const names[] = {"listen",   "data",       "rate",
+				    "max-disk", "max-memory", "ring-bytes",
+				    "insecure", "debug-dirs", "debuginfod-urls"};
 
 /* Once is enough. inih takes an indented line for more of the setting before it, so this is also
  * what says that such a line is not read as it was meant. */
@@ -81,6 +82,10 @@ static int take_setting(struct serve_config *config, const char *name, const cha
 		return take_text(&config->listen, &config->texts[0], value);
 	if (!strcmp(name, "data"))
 		return take_text(&config->data, &config->texts[1], value);
+	if (!strcmp(name, "debug-dirs"))
+		return take_text(&config->naming.debug_dirs, &config->texts[2], value);
+	if (!strcmp(name, "debuginfod-urls"))
+		return take_text(&config->naming.debuginfod_urls, &config->texts[3], value);
 	if (!strcmp(name, "rate"))
 		return take_rate(&config->rate_hz, value, err);
 	if (!strcmp(name, "max-disk"))
@@ -157,6 +162,6 @@ int serve_config_read(struct serve_config *merged, const struct serve_config *co
 
 void serve_config_fini(struct serve_config *config)
 {
-	free(config->texts[0]);
-	free(config->texts[1]);
+	for (size_t i = 0; i < ARRAY_LEN(config->texts); i++)
+		free(config->texts[i]);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "cli/naming.h"
 
 struct serve_config {
 	const char *listen;
@@ -17,7 +18,8 @@ struct serve_config {
 	uint64_t ring_bytes;
 	uint64_t max_memory_bytes;
 	bool insecure;
-	char *texts[2]; /* strings of the file; owned */
+	struct naming_config naming;
+	char *texts[4]; /* strings of the file; owned */
 };
 
 /* Everything that the command line left open is filled in. -EINVAL names file and line. */

@@ -1,9 +1,12 @@
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -11,25 +14,29 @@
 #include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/limits.h"
+#include "cli/naming.h"
 #include "cli/output.h"
 #include "cli/signals.h"
 #include "profiler/profiler.h"
 
-enum { MAX_PIDS = 1024, MAX_OUTPUT_BYTES = 1 << 30 };
+enum { MAX_PIDS = 1024, MAX_OUTPUT_BYTES = 1 << 30, MAX_NAMES_S = 20 };
 
 struct record_config {
 	const char *output;
 	int64_t duration_ns;
 	uint32_t rate_hz;
 	uint64_t max_memory_bytes;
+	struct naming_config naming;
 	pid_t pids[MAX_PIDS];
 	size_t pid_count;
 };
 
 struct recording {
-	struct profile *profile; /* all batches merged; namer's thread until the stop */
+	pthread_mutex_t lock;    /* guards profile, which both threads below write */
+	struct profile *profile; /* all batches merged */
 	struct err failure;      /* of a merge, after which profile is not fit to be used; same */
 	uint64_t shown_samples;
+	char cache[PATH_MAX];
 };
 
 static int option_pids(void *target, const char *value, struct err *err)
@@ -58,20 +65,35 @@ static const struct option_spec record_options[] = {
 	 offsetof(struct record_config, rate_hz)},
 	{"max-memory", 0, "BYTES", "memory; half of it for unwind information (default 160M)",
 	 option_memory, offsetof(struct record_config, max_memory_bytes)},
+	NAMING_OPTIONS(struct record_config, naming),
 	{"pid", 'p', "PID,...", "only these processes and what they start", option_pids, 0},
 };
+
+/* Names that came late, for what was merged by now. */
+static void rename_merged(void *ctx, const char *build_id, const struct profile_renamer *renamer)
+{
+	struct recording *recording = ctx;
+	size_t renamed = 0;
+	pthread_mutex_lock(&recording->lock);
+	if (!recording->failure.code) {
+		int rc = profile_rename(recording->profile, build_id, renamer, &renamed);
+		if (rc)
+			err_set(&recording->failure, rc, "rename: %m");
+	}
+	pthread_mutex_unlock(&recording->lock);
+}
 
 static int merge(void *ctx, const struct profile *profile, const struct ledger *delta,
 		 struct err *err)
 {
 	(void)delta;
 	struct recording *recording = ctx;
-	if (recording->failure.code)
-		return recording->failure.code;
-	int rc = profile_merge(recording->profile, profile, err);
-	if (rc)
+	pthread_mutex_lock(&recording->lock);
+	int rc = recording->failure.code;
+	if (!rc && (rc = profile_merge(recording->profile, profile, err)) != 0)
 		recording->failure = *err;
-	else
+	pthread_mutex_unlock(&recording->lock);
+	if (!rc)
 		__atomic_add_fetch(&recording->shown_samples, profile_total_count(profile),
 				   __ATOMIC_RELAXED);
 	return rc;
@@ -148,14 +170,72 @@ static void report_losses(const struct sampler_stats *stats)
 		 (unsigned long long)stats->kernel.taken, reasons);
 }
 
+/* $XDG_CACHE_HOME/hearth, so that the next recording has its names at once; "" without a home.
+ * https://specifications.freedesktop.org/basedir-spec/latest/ */
+static void find_cache(char path[static PATH_MAX])
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	bool has_cache = cache && cache[0] == '/';
+	char base[PATH_MAX - 8];
+	path[0] = 0;
+	if (!has_cache && (!home || home[0] != '/'))
+		return;
+	int len = snprintf(base, sizeof(base), "%s%s", has_cache ? cache : home,
+			   has_cache ? "" : "/.cache");
+	if (len < (int)sizeof(base) && (!mkdir(base, 0700) || errno == EEXIST))
+		snprintf(path, PATH_MAX, "%s/hearth", base);
+}
+
+static int open_naming(struct naming *naming, const struct record_config *config,
+		       struct recording *recording, struct err *err)
+{
+	find_cache(recording->cache);
+	struct symbols_options options = {
+		.cache_directory = recording->cache[0] ? recording->cache : NULL,
+		.renamed = rename_merged,
+		.warn = warn,
+		.ctx = recording,
+	};
+	struct err cache_err = {0};
+	int rc = naming_open(naming, &config->naming, &options, &cache_err);
+	if (!rc || !recording->cache[0])
+		return rc ? err_set(err, rc, "%s", cache_err.text) : 0;
+	/* A home that cannot be written to: then without a cache. */
+	naming_fini(naming);
+	recording->cache[0] = 0;
+	options.cache_directory = NULL;
+	return naming_open(naming, &config->naming, &options, err);
+}
+
+/* Names are worth some seconds of waiting; a signal says they are not. */
+static void wait_for_names(struct symbols *symbols)
+{
+	struct symbols_status status;
+	int64_t end_mono_ns = clock_mono_ns() + MAX_NAMES_S * NS_PER_S;
+	bool is_shown = false;
+	while (!symbols_wait(symbols, NS_PER_S / 2) && clock_mono_ns() < end_mono_ns) {
+		symbols_read_status(symbols, &status);
+		if (isatty(STDERR_FILENO))
+			fprintf(stderr, "\rreading debug information of %.40s; Ctrl-C leaves it ",
+				status.running);
+		is_shown = true;
+		int signal_number = signals_wait(0);
+		if (signal_number == SIGINT || signal_number == SIGTERM)
+			break;
+	}
+	if (is_shown && isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+}
+
 static int take(const struct record_config *config, struct recording *recording,
-		struct child *child, const char *command, struct err *err)
+		struct child *child, const char *command, struct symbols *symbols, struct err *err)
 {
 	struct profiler_options options = {
 		.rate_hz = config->rate_hz,
 		.max_memory_bytes = config->max_memory_bytes,
 		.pids = config->pid_count ? config->pids : NULL,
 		.pid_count = config->pid_count,
+		.symbols = symbols,
 		.deliver = merge,
 		.warn = warn,
 		.ctx = recording,
@@ -168,6 +248,7 @@ static int take(const struct record_config *config, struct recording *recording,
 		return rc;
 	wait_for_end(config, recording, child);
 	profiler_stop(profiler);
+	wait_for_names(symbols);
 	struct sampler_stats stats;
 	profiler_stats(profiler, &stats);
 	report_losses(&stats);
@@ -205,9 +286,14 @@ static int record(struct record_config *config, char **command)
 	if (!rc && command)
 		config->pids[config->pid_count++] = child.pid;
 	limits_raise_files(); /* ours: CMD has been forked with those it was given */
-	struct recording recording = {.profile = profile};
+	struct recording recording = {.lock = PTHREAD_MUTEX_INITIALIZER, .profile = profile};
+	struct naming naming = {0};
 	if (!rc)
-		rc = take(config, &recording, started, command ? command[0] : "", &err);
+		rc = open_naming(&naming, config, &recording, &err);
+	if (!rc)
+		rc = take(config, &recording, started, command ? command[0] : "", naming.symbols,
+			  &err);
+	naming_fini(&naming); /* renames what was merged */
 	if (!rc)
 		rc = write_out(config, &recording, &err);
 	if (rc)

@@ -31,6 +31,7 @@ static const struct option_spec serve_options[] = {
 	 option_memory, offsetof(struct serve_config, max_memory_bytes)},
 	{"ring-bytes", 0, "BYTES", "memory between kernel and user space (default 8M)",
 	 option_bytes, offsetof(struct serve_config, ring_bytes)},
+	NAMING_OPTIONS(struct serve_config, naming),
 	{"insecure", 0, NULL, "allow --listen beyond this machine, without TLS", option_flag,
 	 offsetof(struct serve_config, insecure)},
 	{"config", 'c', "FILE", "read these options from FILE, one `name = value` a line",
@@ -39,7 +40,9 @@ static const struct option_spec serve_options[] = {
 
 struct serving {
 	struct store *store;
+	struct naming naming;
 	struct profiler *profiler;
+	char cache[PATH_MAX], uploads[PATH_MAX];
 	int64_t complained_mono_ns; /* namer's thread: when a failed append was last logged */
 };
 
@@ -77,14 +80,23 @@ static void read_quality(void *ctx, struct stack_quality *quality)
 	profiler_stack_quality(serving->profiler, quality);
 }
 
+/* Names that came late, for what is stored by now. */
+static void rename_stored(void *ctx, const char *build_id, const struct profile_renamer *renamer)
+{
+	struct serving *serving = ctx;
+	size_t renamed;
+	struct err err = {0};
+	if (store_rename(serving->store, build_id, renamer, &renamed, &err))
+		log_line(LOG_WARN, "stored samples keep their old names: %s", err.text);
+}
+
 static void log_notice(void *ctx, const char *text)
 {
 	(void)ctx;
 	log_line(LOG_WARN, "%s", text);
 }
 
-static int start(struct serving *serving, struct server **server, const struct serve_config *config,
-		 struct err *err)
+static int open_store(struct serving *serving, const struct serve_config *config, struct err *err)
 {
 	struct store_options storing = {
 		.directory = config->data,
@@ -92,14 +104,40 @@ static int start(struct serving *serving, struct server **server, const struct s
 		.max_disk_bytes = config->max_disk_bytes,
 	};
 	int rc = store_open(&serving->store, &storing, err);
-	if (rc)
-		return rc;
-	store_notices(serving->store, log_notice, NULL);
-	char cache[PATH_MAX];
-	if (snprintf(cache, sizeof(cache), "%s/cache", config->data) >= (int)sizeof(cache))
-		return err_set(err, -ENAMETOOLONG, "%s: %m", config->data);
+	if (!rc)
+		store_notices(serving->store, log_notice, NULL);
+	return rc;
+}
+
+static int path_in(char path[static PATH_MAX], const char *directory, const char *name,
+		   struct err *err)
+{
+	return snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX
+		       ? err_set(err, -ENAMETOOLONG, "%s: %m", directory)
+		       : 0;
+}
+
+static int open_naming(struct serving *serving, const struct serve_config *config, struct err *err)
+{
+	int rc = path_in(serving->cache, config->data, "cache", err);
+	if (!rc)
+		rc = path_in(serving->uploads, config->data, "symbols", err);
+	struct symbols_options options = {
+		.cache_directory = serving->cache,
+		.upload_directory = serving->uploads,
+		.renamed = rename_stored,
+		.warn = warn,
+		.ctx = serving,
+	};
+	return rc ? rc : naming_open(&serving->naming, &config->naming, &options, err);
+}
+
+static int open_profiler(struct serving *serving, const struct serve_config *config,
+			 struct err *err)
+{
 	struct profiler_options profiling = {
-		.cache_directory = cache,
+		.cache_directory = serving->cache,
+		.symbols = serving->naming.symbols,
 		.rate_hz = config->rate_hz,
 		.max_memory_bytes = config->max_memory_bytes,
 		.ring_bytes =
@@ -108,9 +146,19 @@ static int start(struct serving *serving, struct server **server, const struct s
 		.warn = warn,
 		.ctx = serving,
 	};
-	rc = profiler_open(&serving->profiler, &profiling, err);
-	if (rc)
-		return rc;
+	return profiler_open(&serving->profiler, &profiling, err);
+}
+
+static int start(struct serving *serving, struct server **server, const struct serve_config *config,
+		 struct err *err)
+{
+	static int (*const steps[])(struct serving *, const struct serve_config *,
+				    struct err *) = {open_store, open_naming, open_profiler};
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		int rc = steps[i](serving, config, err);
+		if (rc)
+			return rc;
+	}
 	struct server_options serving_http = {
 		.listen = config->listen,
 		.version = HEARTH_VERSION,
@@ -148,6 +196,7 @@ static int serve(const struct serve_config *config)
 	/* The server asks the profiler, and the profiler appends to the store: from the top. */
 	server_free(server);
 	profiler_free(serving.profiler);
+	naming_fini(&serving.naming); /* renames what is stored */
 	store_free(serving.store);
 	return rc ? EXIT_FAILED : EXIT_DONE;
 }

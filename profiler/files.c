@@ -22,6 +22,7 @@ struct files {
 	struct mapped_file *vdso32; /* of 32-bit processes: another one, without names */
 	struct mapped_file *anonymous;
 	struct mapped_file *vsyscall; /* code of no file, but nobody made it at run time */
+	struct mount_roots roots;
 };
 
 struct mapped_file *mapped_file_ref(struct mapped_file *file)
@@ -35,6 +36,7 @@ void mapped_file_unref(struct mapped_file *file)
 	if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	executable_unref(file->exe);
+	mount_root_unref(file->root);
 	jit_process_unref(file->jit);
 	auto_close_fd(&file->dump_fd);
 	free(file->name);
@@ -91,6 +93,7 @@ int files_new(struct files **out, struct err *err)
 	if (!files)
 		return err_set(err, -ENOMEM, "files: %m");
 	map_init(&files->by_identity, MAX_FILES);
+	mount_roots_init(&files->roots);
 	files->vdso = vdso_new();
 	files->vdso32 = mapped_file_new(MAPPED_VDSO, "[vdso]");
 	files->anonymous = mapped_file_new(MAPPED_ANONYMOUS, "[jit]");
@@ -110,6 +113,7 @@ void files_free(struct files *files)
 	while ((file = map_next(&files->by_identity, &cursor, NULL)) != NULL)
 		mapped_file_unref(file);
 	map_fini(&files->by_identity);
+	mount_roots_fini(&files->roots);
 	mapped_file_unref(files->vdso);
 	mapped_file_unref(files->vdso32);
 	mapped_file_unref(files->anonymous);
@@ -208,15 +212,17 @@ static struct executable *open_executable(const struct file_sight *sight, bool *
 	return NULL;
 }
 
-static struct mapped_file *open_file(const struct file_sight *sight)
+static struct mapped_file *open_file(struct files *files, const struct file_sight *sight)
 {
 	struct mapped_file *file = mapped_file_new(MAPPED_UNREADABLE, sight->path);
 	if (!file)
 		return NULL;
 	bool is_retriable;
 	file->exe = open_executable(sight, &is_retriable);
-	if (file->exe)
+	if (file->exe) {
 		file->kind = MAPPED_EXECUTABLE;
+		file->root = mount_roots_get(&files->roots, sight->pid);
+	}
 	file->is_retriable = !file->exe && is_retriable;
 	return file;
 }
@@ -299,7 +305,7 @@ struct mapped_file *files_get(struct files *files, const struct file_sight *sigh
 	uint64_t key = hex[0] ? build_id_identity(hex) : inode_identity(sight);
 	struct mapped_file *file = map_get(&files->by_identity, key);
 	if (!file || file->is_retriable) {
-		struct mapped_file *opened = open_file(sight);
+		struct mapped_file *opened = open_file(files, sight);
 		if (!opened)
 			return NULL;
 		file = same_build(files, opened);
@@ -326,4 +332,5 @@ void files_sweep(struct files *files, uint64_t now_mono_ns)
 		map_remove(&files->by_identity, key);
 		forget(file);
 	}
+	mount_roots_sweep(&files->roots);
 }

@@ -12,6 +12,7 @@
 #include "base/auto.h"
 #include "base/err.h"
 #include "profiler/jit.h"
+#include "profiler/mount_root.h"
 #include "symbolizer/executable.h"
 
 enum mapped_kind {
@@ -27,6 +28,7 @@ struct mapped_file {
 	enum mapped_kind kind;
 	char *name; /* path as the process saw it, "[vdso]", "[jit]" */
 	struct executable *exe;
+	struct mount_root *root; /* of the process it was opened for; a reference; NULL: ours */
 	struct jit_process *jit; /* a reference */
 	int dump_fd;
 	bool is_retriable; /* could not be opened: the next process may be luckier */

@@ -9,13 +9,18 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/map.h"
-#include "symbolizer/kallsyms.h"
+#include "profiler/frame_lines.h"
+#include "profiler/kernel_names.h"
+#include "profiler/unnamed.h"
+#include "symbolizer/demangle_cache.h"
+#include "symbolizer/symbol_frames.h"
 
-enum { MAX_CACHED = 1 << 22, HOST_BYTES = 256, SERVICE_BYTES = 256 };
-
-/* New modules and BPF programs bring new addresses; looking for them more often than this
- * would cost more than it tells. */
-static const int64_t KALLSYMS_REFRESH_NS = 60 * NS_PER_S;
+enum {
+	MAX_CACHED = 1 << 22,
+	HOST_BYTES = 256,
+	SERVICE_BYTES = 256,
+	DEMANGLED_BYTES = 16 << 20, /* of names, kept from batch to batch */
+};
 
 static const char no_stack[] = "[no user stack]";
 
@@ -30,10 +35,9 @@ struct stack_end {
 struct namer {
 	struct namer_options options;
 	struct walked_stack walked; /* the one that is being named */
-	struct kallsyms *kallsyms;  /* NULL: not readable */
-	int64_t kallsyms_mono_ns;   /* when it was read, or tried */
+	struct demangle_cache *demangled;
+	struct kernel_names *kernel;
 	char host[HOST_BYTES];
-	bool has_warned;
 };
 
 /* One batch on its way. Caches hold id + 1, so that 0 (NULL) means "not there". */
@@ -43,6 +47,7 @@ struct naming {
 	const struct batch *batch;
 	struct map locations; /* hash of (file, ip_or_off) */
 	struct map mappings;  /* file */
+	struct unnamed unnamed;
 	uint32_t kernel_mapping;
 	uint64_t at_mono_ns; /* when the stack that is being named was first there */
 };
@@ -51,36 +56,33 @@ static void naming_fini(struct naming *naming)
 {
 	map_fini(&naming->locations);
 	map_fini(&naming->mappings);
+	unnamed_fini(&naming->unnamed);
 }
 
-static void read_kallsyms(struct namer *namer)
+/* Without them kernel frames stay without names, which is worth one warning. */
+static void read_kernel_names(struct namer *namer)
 {
-	namer->kallsyms_mono_ns = clock_mono_ns();
 	struct err err = {0};
-	AUTO_FD fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
-	struct kallsyms *syms = NULL;
-	int rc = fd < 0 ? err_set(&err, -errno, "open /proc/kallsyms: %m")
-			: kallsyms_read(&syms, fd, &err);
-	if (rc && namer->options.warn && !namer->has_warned) {
-		namer->has_warned = true;
+	if (kernel_names_read(namer->kernel, clock_mono_ns(), &err) && namer->options.warn)
 		namer->options.warn(namer->options.ctx, err.text);
-	}
-	if (rc)
-		return;
-	kallsyms_free(namer->kallsyms);
-	namer->kallsyms = syms;
 }
 
 int namer_new(struct namer **out, const struct namer_options *options, struct err *err)
 {
-	struct namer *namer = calloc(1, sizeof(*namer));
+	AUTO(namer) namer = calloc(1, sizeof(*namer));
 	if (!namer)
 		return err_set(err, -ENOMEM, "namer: %m");
+	int rc = kernel_names_new(&namer->kernel, "/proc/kallsyms", err);
+	if (rc)
+		return rc;
+	rc = demangle_cache_new(&namer->demangled, DEMANGLED_BYTES, err);
+	if (rc)
+		return rc;
 	namer->options = *options;
 	if (gethostname(namer->host, sizeof(namer->host) - 1))
 		snprintf(namer->host, sizeof(namer->host), "localhost");
-	read_kallsyms(namer);
-	*out = namer;
+	read_kernel_names(namer);
+	*out = TAKE(namer);
 	return 0;
 }
 
@@ -88,19 +90,9 @@ void namer_free(struct namer *namer)
 {
 	if (!namer)
 		return;
-	kallsyms_free(namer->kallsyms);
+	kernel_names_free(namer->kernel);
+	demangle_cache_free(namer->demangled);
 	free(namer);
-}
-
-static const struct kernel_symbol *kernel_symbol(struct namer *namer, uint64_t ip)
-{
-	const struct kernel_symbol *symbol = NULL;
-	if (namer->kallsyms)
-		symbol = kallsyms_find(namer->kallsyms, ip);
-	if (symbol || clock_mono_ns() - namer->kallsyms_mono_ns < KALLSYMS_REFRESH_NS)
-		return symbol;
-	read_kallsyms(namer);
-	return namer->kallsyms ? kallsyms_find(namer->kallsyms, ip) : NULL;
 }
 
 /* A location with one line, or none when name is NULL. */
@@ -124,16 +116,17 @@ static int kernel_location(struct naming *naming, uint64_t ip, uint32_t *id)
 	struct profile *profile = naming->profile;
 	if (!naming->kernel_mapping) {
 		struct profile_mapping mapping = {.limit_vaddr = UINT64_MAX};
-		if (naming->namer->kallsyms)
-			kallsyms_text(naming->namer->kallsyms, &mapping.start_vaddr,
-				      &mapping.limit_vaddr);
+		const struct kallsyms *table = kernel_names_table(naming->namer->kernel);
+		if (table)
+			kallsyms_text(table, &mapping.start_vaddr, &mapping.limit_vaddr);
 		int rc = profile_add_string(profile, "[kernel.kallsyms]", &mapping.filename);
 		if (!rc)
 			rc = profile_add_mapping(profile, &mapping, &naming->kernel_mapping);
 		if (rc)
 			return rc;
 	}
-	const struct kernel_symbol *symbol = kernel_symbol(naming->namer, ip);
+	const struct kernel_symbol *symbol =
+		kernel_names_find(naming->namer->kernel, ip, clock_mono_ns());
 	const char *name = symbol ? symbol->name : "[unknown kernel code]";
 	struct profile_location location = {.mapping = naming->kernel_mapping, .vaddr = ip};
 	return add_location(profile, &location, name, name, id);
@@ -150,6 +143,9 @@ static int file_mapping(struct naming *naming, const struct mapped_file *file, u
 	}
 	struct profile *profile = naming->profile;
 	struct profile_mapping mapping = {0};
+	struct symbols *symbols = naming->namer->options.symbols;
+	if (symbols && file->exe && file->kind == MAPPED_EXECUTABLE)
+		symbols_meet(symbols, file->exe, file->root ? file->root->fd : -1);
 	if (file->exe)
 		executable_segment(file->exe, vaddr, &mapping.start_vaddr, &mapping.limit_vaddr,
 				   &mapping.file_off);
@@ -191,11 +187,19 @@ static int file_location(struct naming *naming, const struct mapped_file *file, 
 	int rc = file_mapping(naming, file, location.vaddr, &location.mapping);
 	if (rc)
 		return rc;
-	struct symbol symbol;
-	if (has_vaddr && executable_lookup(file->exe, location.vaddr, &symbol))
-		return add_location(naming->profile, &location, symbol.name, symbol.system_name,
-				    id);
-	return add_location(naming->profile, &location, NULL, NULL, id);
+	struct symbol_frames frames = {0};
+	struct profile_line lines[SYMBOL_MAX_FRAMES];
+	bool is_known = has_vaddr && symbol_frames_find(&frames, file->exe, location.vaddr,
+							naming->namer->demangled);
+	if (is_known)
+		rc = frame_lines(naming->profile, &frames, lines);
+	location.is_folded = frames.is_folded;
+	if (!rc)
+		rc = profile_add_location(naming->profile, &location, lines, frames.count, id);
+	bool is_named = is_known && !frames.is_mark;
+	return rc || is_named || file->kind != MAPPED_EXECUTABLE
+		       ? rc
+		       : unnamed_note(&naming->unnamed, *id, file->exe);
 }
 
 static int frame_location(struct naming *naming, const struct raw_frame *frame, bool is_kernel,
@@ -341,7 +345,8 @@ static int add_samples(struct naming *naming, const uint32_t *threads, const uin
 	return rc;
 }
 
-static void count_ends(const struct naming *naming, struct stack_end *ends)
+static void count_stacks(const struct naming *naming, const uint32_t *stacks,
+			 struct stack_end *ends)
 {
 	const struct batch *batch = naming->batch;
 	for (size_t i = 0; i < batch->sample_count; i++) {
@@ -352,6 +357,9 @@ static void count_ends(const struct naming *naming, struct stack_end *ends)
 	for (size_t i = 0; i < batch->stack_count; i++) {
 		if (!ends[i].samples)
 			continue;
+		if (naming->namer->options.symbols)
+			unnamed_count(&naming->unnamed, naming->profile, stacks[i], ends[i].samples,
+				      naming->namer->options.symbols);
 		const struct raw_thread *thread = &batch->threads[ends[i].thread];
 		quality_add(naming->namer->options.quality,
 			    &(struct quality_samples){
@@ -386,7 +394,7 @@ static int name_all(struct naming *naming)
 	if (!rc)
 		rc = add_samples(naming, threads, stacks);
 	if (!rc)
-		count_ends(naming, ends);
+		count_stacks(naming, stacks, ends);
 	return rc;
 }
 
@@ -404,7 +412,9 @@ int namer_name(struct namer *namer, const struct batch *batch, struct profile **
 	struct naming naming = {.namer = namer, .profile = profile, .batch = batch};
 	map_init(&naming.locations, MAX_CACHED);
 	map_init(&naming.mappings, MAX_CACHED);
+	unnamed_init(&naming.unnamed);
 	rc = name_all(&naming);
+	demangle_cache_sweep(namer->demangled);
 	if (rc)
 		return err_set(err, rc, "name %zu samples: %m", batch->sample_count);
 	*out = TAKE(profile);

@@ -8,6 +8,7 @@
 #include "profile/profile.h"
 #include "profiler/batch.h"
 #include "profiler/quality.h"
+#include "profiler/symbols.h"
 #include "profiler/unwinder.h"
 
 struct namer; /* opaque */
@@ -15,6 +16,8 @@ struct namer; /* opaque */
 struct namer_options {
 	struct unwinder *unwinder; /* borrowed */
 	struct quality *quality;   /* is told how user stacks ended; borrowed */
+	struct symbols
+		*symbols; /* is told of executables and what they lack; borrowed; NULL: nobody is */
 	void (*warn)(void *ctx, const char *text);
 	void *ctx;
 };

@@ -218,6 +218,7 @@ static int open_parts(struct profiler *profiler, struct err *err)
 	struct namer_options naming = {
 		.unwinder = profiler->unwinder,
 		.quality = profiler->quality,
+		.symbols = options->symbols,
 		.warn = warn,
 		.ctx = profiler,
 	};

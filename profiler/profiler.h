@@ -15,6 +15,7 @@
 #include "profile/ledger.h"
 #include "profile/profile.h"
 #include "profile/stack_quality.h"
+#include "profiler/symbols.h"
 
 struct profiler; /* opaque */
 
@@ -25,7 +26,9 @@ struct profiler_options {
 	 * kernel, a quarter for those in user space. */
 	uint64_t max_memory_bytes;
 	const char *cache_directory; /* for what is read from executables; NULL: not kept */
-	const pid_t *pids;           /* only these processes and their descendants; NULL: all */
+	struct symbols
+		*symbols;  /* what knows names; borrowed until the stop; NULL: symbol tables only */
+	const pid_t *pids; /* only these processes and their descendants; NULL: all */
 	size_t pid_count;
 	/* Takes a finished batch (borrowed) and what the ledgers moved by since the last one.
 	 * Called on the namer's thread. What it returns other than 0 counts the batch as

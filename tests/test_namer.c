@@ -65,7 +65,10 @@ static int setup(void **state)
 	fixture->anonymous = make_file(MAPPED_ANONYMOUS, "[jit]");
 	assert_int_equal(unwinder_new(&fixture->unwinder, &(struct unwinder_options){0}, NULL), 0);
 	assert_int_equal(quality_new(&fixture->quality, NULL), 0);
-	struct namer_options options = {fixture->unwinder, fixture->quality, warn, fixture};
+	struct namer_options options = {.unwinder = fixture->unwinder,
+					.quality = fixture->quality,
+					.warn = warn,
+					.ctx = fixture};
 	assert_int_equal(namer_new(&fixture->namer, &options, NULL), 0);
 	*state = fixture;
 	return 0;

@@ -1,0 +1,71 @@
+/*
+ * symbols_state: what the files of symbols.c share; symbols.h is for everybody else.
+ */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "profiler/symbols.h"
+#include "symbolizer/debug_file.h"
+#include "symbolizer/debuginfod.h"
+#include "symbolizer/demangle_cache.h"
+#include "symbolizer/names_compile.h"
+
+/* What was named before an executable had its new names may be on its way for that long. */
+#define SYMBOLS_TELL_AGAIN_NS (10 * NS_PER_S)
+
+enum symbols_stage { SYMBOLS_WAITING, SYMBOLS_RUNNING, SYMBOLS_DONE };
+
+/* One executable. Under the lock, but for exe and root_fd, which do not change. */
+struct symbols_entry {
+	struct executable *exe; /* a reference */
+	int root_fd;            /* -1: this machine's only */
+	enum symbols_stage stage;
+	bool is_upload;  /* exe is the file that was uploaded */
+	bool is_pending; /* a server was asked for its debug file */
+	bool has_lines;  /* so that there is no more to be found */
+	bool has_failed; /* to be compiled */
+	bool is_stripped;
+	uint64_t unnamed_samples;
+	int64_t searched_mono_ns;
+	int64_t tell_mono_ns;               /* when to tell of its names once more; 0: never */
+	char where[DEBUG_FILE_WHERE_BYTES]; /* the debug file it was compiled with; "": none */
+	char problem[256];                  /* why there is none, or what was wrong with it */
+};
+
+struct symbols {
+	struct symbols_options options;
+	int cache_fd, upload_fd; /* directories; -1: none */
+	int host_root_fd;
+	struct debuginfod *remote; /* NULL: off */
+
+	pthread_t thread;
+	bool runs;
+	atomic_bool is_ending;
+	atomic_bool is_hurried;           /* somebody waits */
+	bool is_idle_class;               /* the thread's own: its priority now */
+	struct demangle_cache *demangled; /* the thread's own */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct map by_exe;
+	struct symbols_entry **entries;
+	size_t entry_count, entry_cap;
+	const struct symbols_entry *running;
+	uint64_t compiled, from_cache, failed;
+	uint64_t lost_unnamed_samples; /* of entries that were let go */
+};
+
+/* Find the debug file of an entry, compile, attach and tell. On the thread, without the lock. */
+void symbols_work(struct symbols *symbols, struct symbols_entry *entry);
+/* Tell of an entry's names: call options.renamed. The same. */
+void symbols_tell(struct symbols *symbols, struct executable *exe);
+/* Is there a debug file now that was not there the last time? The same. */
+bool symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry);
+/* Attach what the cache has. False: nothing. */
+bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry);
+/* Idle, or as everybody else. On the thread. */
+void symbols_set_priority(struct symbols *symbols, bool idle);

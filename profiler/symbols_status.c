@@ -1,0 +1,68 @@
+/* What symbols says about itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profiler/symbols_state.h"
+
+static int compare_unnamed(const void *a, const void *b)
+{
+	const struct symbols_entry *left = *(struct symbols_entry *const *)a;
+	const struct symbols_entry *right = *(struct symbols_entry *const *)b;
+	if (left->unnamed_samples != right->unnamed_samples)
+		return left->unnamed_samples > right->unnamed_samples ? -1 : 1;
+	return strcmp(executable_name(left->exe), executable_name(right->exe));
+}
+
+static void describe(struct symbols_unnamed *row, const struct symbols_entry *entry)
+{
+	*row = (struct symbols_unnamed){.samples = entry->unnamed_samples};
+	snprintf(row->file, sizeof(row->file), "%s", executable_name(entry->exe));
+	snprintf(row->build_id, sizeof(row->build_id), "%s", executable_build_id(entry->exe));
+	const char *reason = "its symbol table does not name all of its code";
+	if (entry->stage != SYMBOLS_DONE)
+		reason = "its names are being compiled";
+	else if (entry->is_pending)
+		reason = "a debuginfod server was asked for its debug file";
+	else if (entry->is_stripped)
+		reason = "stripped";
+	snprintf(row->reason, sizeof(row->reason), "%s", reason);
+	snprintf(row->remedy, sizeof(row->remedy), "%s", entry->problem);
+}
+
+/* Under the lock: the entries with the most samples, sorted. */
+static void list_unnamed(const struct symbols *symbols, struct symbols_status *status)
+{
+	AUTO_MEM struct symbols_entry **order = calloc(symbols->entry_count + 1, sizeof(*order));
+	size_t count = 0;
+	for (size_t i = 0; order && i < symbols->entry_count; i++)
+		if (symbols->entries[i]->unnamed_samples)
+			order[count++] = symbols->entries[i];
+	if (count)
+		qsort(order, count, sizeof(struct symbols_entry *), compare_unnamed);
+	for (size_t i = 0; i < count && i < SYMBOLS_MAX_UNNAMED; i++)
+		describe(&status->unnamed[status->unnamed_count++], order[i]);
+}
+
+void symbols_read_status(struct symbols *symbols, struct symbols_status *status)
+{
+	pthread_mutex_lock(&symbols->lock);
+	*status = (struct symbols_status){
+		.executables = symbols->entry_count,
+		.compiled = symbols->compiled,
+		.from_cache = symbols->from_cache,
+		.failed = symbols->failed,
+		.unnamed_samples = symbols->lost_unnamed_samples,
+	};
+	for (size_t i = 0; i < symbols->entry_count; i++) {
+		const struct symbols_entry *entry = symbols->entries[i];
+		status->with_lines += entry->has_lines;
+		status->waiting += entry->stage == SYMBOLS_WAITING;
+		status->unnamed_samples += entry->unnamed_samples;
+	}
+	if (symbols->running)
+		snprintf(status->running, sizeof(status->running), "%s",
+			 executable_name(symbols->running->exe));
+	list_unnamed(symbols, status);
+	pthread_mutex_unlock(&symbols->lock);
+}

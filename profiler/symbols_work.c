@@ -1,0 +1,340 @@
+/* What the thread of symbols does for one executable. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "profiler/frame_lines.h"
+#include "profiler/symbols_state.h"
+#include "symbolizer/debug_file_root.h"
+#include "symbolizer/gsym.h"
+#include "symbolizer/symbol_cache.h"
+#include "symbolizer/symbol_frames.h"
+
+/* More than the largest executables with all their lines need. */
+#define MAX_COMPILED_BYTES ((size_t)1 << 30)
+
+/* ioprio_set(2); glibc has no wrapper, and the numbers are in no header of user space. */
+enum {
+	IOPRIO_WHO_PROCESS = 1,
+	IOPRIO_CLASS_SHIFT = 13,
+	IOPRIO_CLASS_BE = 2,
+	IOPRIO_CLASS_IDLE = 3
+};
+
+void symbols_set_priority(struct symbols *symbols, bool idle)
+{
+	if (symbols->is_idle_class == idle)
+		return;
+	struct sched_param param = {0};
+	int class = idle ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_BE;
+	/* Refused without rights: then it goes on as it is. */
+	(void)sched_setscheduler(0, idle ? SCHED_IDLE : SCHED_OTHER, &param);
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		      class << IOPRIO_CLASS_SHIFT | (idle ? 0 : 4));
+	symbols->is_idle_class = idle;
+}
+
+struct search_roots {
+	int fds[2];
+	struct debug_search search;
+};
+
+static void fill_search(struct search_roots *roots, const struct symbols *symbols,
+			const struct symbols_entry *entry)
+{
+	*roots = (struct search_roots){0};
+	size_t count = 0;
+	if (entry->root_fd >= 0)
+		roots->fds[count++] = entry->root_fd;
+	if (symbols->host_root_fd >= 0)
+		roots->fds[count++] = symbols->host_root_fd;
+	roots->search = (struct debug_search){
+		.root_fds = roots->fds,
+		.root_count = count,
+		.executable_path = executable_name(entry->exe),
+		.debug_dirs = symbols->options.debug_dirs,
+		.debug_dir_count = symbols->options.debug_dir_count,
+		.remote = symbols->remote,
+	};
+}
+
+bool symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry)
+{
+	struct search_roots roots;
+	struct debug_file debug = {0};
+	fill_search(&roots, symbols, entry);
+	if (debug_file_find(&debug, executable_elf(entry->exe), &roots.search, NULL))
+		return false;
+	bool is_new = strcmp(debug.where, entry->where) != 0;
+	debug_file_fini(&debug);
+	return is_new;
+}
+
+/* What the renamer of an entry needs. */
+struct names {
+	struct symbols *symbols;
+	struct executable *exe;
+};
+
+static int give_lines(void *ctx, struct profile *profile, uint64_t vaddr,
+		      struct profile_line *lines, uint32_t *count, bool *is_folded)
+{
+	_Static_assert((int)RENAME_MAX_LINES == (int)SYMBOL_MAX_FRAMES, "one limit");
+	const struct names *names = ctx;
+	struct symbol_frames frames;
+	if (!symbol_frames_find(&frames, names->exe, vaddr, names->symbols->demangled))
+		return 0;
+	*count = frames.count;
+	*is_folded = frames.is_folded;
+	return frame_lines(profile, &frames, lines);
+}
+
+void symbols_tell(struct symbols *symbols, struct executable *exe)
+{
+	struct names names = {symbols, exe};
+	struct profile_renamer renamer = {give_lines, &names};
+	if (!symbols->options.renamed || !executable_build_id(exe)[0])
+		return;
+	/* Whoever takes the names may hold locks that others wait for. */
+	symbols_set_priority(symbols, false);
+	symbols->options.renamed(symbols->options.ctx, executable_build_id(exe), &renamer);
+	symbols_set_priority(symbols, !atomic_load(&symbols->is_hurried));
+	demangle_cache_sweep(symbols->demangled);
+}
+
+static bool has_lines(const struct gsym *gsym)
+{
+	return gsym_has_source(gsym, GSYM_FROM_DWARF) || gsym_has_source(gsym, GSYM_FROM_PCLNTAB);
+}
+
+static bool attach(struct symbols_entry *entry, struct gsym *gsym)
+{
+	entry->has_lines = has_lines(gsym);
+	if (!executable_attach(entry->exe, gsym))
+		return true;
+	gsym_free(gsym);
+	return false;
+}
+
+bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry)
+{
+	const int places[] = {symbols->upload_fd, symbols->cache_fd};
+	char id[BUILD_ID_HEX_BYTES];
+	struct err err = {0};
+	int rc = symbol_cache_id(id, entry->exe, &err);
+	for (size_t i = 0; i < 2 && !rc; i++) {
+		struct gsym *gsym = NULL;
+		if (places[i] >= 0 && !symbol_cache_load(&gsym, places[i], id, &err))
+			return attach(entry, gsym);
+	}
+	return false;
+}
+
+/* Where a compiled file goes: the cache, or memory that ends with the executable. */
+struct output {
+	struct cache_write write;
+	bool is_cached;
+	int memory_fd;
+};
+
+static void fini_output(struct output *output)
+{
+	if (output->is_cached)
+		cache_write_fini(&output->write);
+	if (output->memory_fd >= 0)
+		close(output->memory_fd);
+}
+
+static int begin_output(struct output *output, const struct symbols *symbols,
+			const struct symbols_entry *entry, struct err *err)
+{
+	char id[BUILD_ID_HEX_BYTES];
+	int dir_fd = entry->is_upload ? symbols->upload_fd : symbols->cache_fd;
+	if (dir_fd >= 0 && !symbol_cache_id(id, entry->exe, err)) {
+		int rc = symbol_cache_begin(&output->write, dir_fd, id, err);
+		output->is_cached = !rc;
+		return rc;
+	}
+	output->memory_fd = memfd_create("hearth-symbols", MFD_CLOEXEC);
+	return output->memory_fd < 0 ? err_set(err, -errno, "memfd_create: %m") : 0;
+}
+
+/* The file at a path of the executable's machine, in the first root that has it. */
+static int open_below_roots(const struct debug_search *search, const char *path)
+{
+	int rc = -ENOENT;
+	for (size_t i = 0; i < search->root_count; i++) {
+		int fd;
+		rc = debug_file_root_open(search->root_fds[i], path, &fd);
+		if (!rc)
+			return fd;
+	}
+	return rc;
+}
+
+static int open_joined(const struct debug_search *search, const char *directory, size_t len,
+		       const char *name, const char *suffix)
+{
+	char path[PATH_MAX];
+	int wrote = snprintf(path, sizeof(path), "%.*s/%s%s", (int)len, directory, name, suffix);
+	return wrote >= (int)sizeof(path) ? -ENAMETOOLONG : open_below_roots(search, path);
+}
+
+/* What a compilation asks back. */
+struct compilation {
+	struct symbols *symbols;
+	const struct debug_search *search;
+};
+
+/* A .dwo is where it was compiled, or beside the executable; the package is beside that. */
+static int open_split(void *ctx, enum dwarf_split_kind kind, const char *name,
+		      const char *directory)
+{
+	const struct debug_search *search = ((const struct compilation *)ctx)->search;
+	const char *exe = search->executable_path;
+	if (exe[0] != '/')
+		return -ENOENT;
+	const char *exe_base = strrchr(exe, '/') + 1;
+	size_t exe_directory_len = (size_t)(exe_base - exe - 1);
+	if (kind == DWARF_SPLIT_DWP)
+		return open_joined(search, exe, exe_directory_len, exe_base, ".dwp");
+	int fd = name[0] == '/' ? open_below_roots(search, name)
+				: open_joined(search, directory, strlen(directory), name, "");
+	if (fd >= 0)
+		return fd;
+	const char *slash = strrchr(name, '/');
+	return open_joined(search, exe, exe_directory_len, slash ? slash + 1 : name, "");
+}
+
+/* Asked often, so that whoever begins to wait need not wait at idle priority. */
+static bool is_cancelled(void *ctx)
+{
+	struct symbols *symbols = ((const struct compilation *)ctx)->symbols;
+	if (atomic_load(&symbols->is_hurried))
+		symbols_set_priority(symbols, false);
+	return atomic_load(&symbols->is_ending);
+}
+
+/* The descriptor goes to the file. NULL: there is none, or it is no ELF file. */
+static struct elf_file *open_elf(int *fd)
+{
+	struct elf_file *file = NULL;
+	if (*fd < 0 || elf_file_open_debug(&file, TAKE_FD(*fd), NULL))
+		return NULL;
+	return file;
+}
+
+static int compile(struct symbols *symbols, struct symbols_entry *entry,
+		   const struct debug_search *search, struct debug_file *debug,
+		   struct names_stats *stats, struct gsym **gsym, struct err *err)
+{
+	struct compilation compilation = {symbols, search};
+	AUTO(elf_file) debug_elf = open_elf(&debug->fd);
+	AUTO(elf_file) alternate = open_elf(&debug->alternate_fd);
+	AUTO_FD scratch_fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct names_input input = {
+		.file = executable_elf(entry->exe),
+		.debug = debug_elf,
+		.alternate = alternate,
+		.scratch_fd = scratch_fd,
+		.open_split = open_split,
+		.is_cancelled = is_cancelled,
+		.ctx = &compilation,
+	};
+	AUTO_FINI(fini_output) struct output output = {.memory_fd = -1};
+	int rc = begin_output(&output, symbols, entry, err);
+	if (rc)
+		return rc;
+	int fd = output.is_cached ? output.write.fd : output.memory_fd;
+	rc = names_compile(&input, MAX_COMPILED_BYTES, fd, stats, err);
+	if (!rc)
+		rc = gsym_open(gsym, fd, err);
+	if (!rc && output.is_cached)
+		rc = cache_write_commit(&output.write, err);
+	malloc_trim(0); /* a large file leaves hundreds of MB behind */
+	return rc;
+}
+
+/* Other executables with the same build ID, e.g. after an upload, are named by it too. */
+static void attach_to_twins(struct symbols *symbols, const struct symbols_entry *entry)
+{
+	const char *build_id = executable_build_id(entry->exe);
+	pthread_mutex_lock(&symbols->lock);
+	for (size_t i = 0; i < symbols->entry_count && build_id[0]; i++) {
+		struct symbols_entry *twin = symbols->entries[i];
+		if (twin != entry && twin->stage == SYMBOLS_DONE &&
+		    !strcmp(executable_build_id(twin->exe), build_id))
+			symbols_attach_cached(symbols, twin);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+static void copy_text(char *to, size_t size_bytes, const char *from)
+{
+	snprintf(to, size_bytes, "%s", from);
+}
+
+/* What came of the work on an entry. */
+struct outcome {
+	int search_rc, compile_rc;
+	struct err search_err, compile_err;
+	struct names_stats stats;
+};
+
+/* Under the lock. */
+static void conclude(struct symbols *symbols, struct symbols_entry *entry,
+		     const struct outcome *outcome, const struct debug_file *debug)
+{
+	int rc = outcome->compile_rc;
+	entry->is_stripped = outcome->stats.is_stripped;
+	entry->has_failed = rc && rc != -ENOENT && rc != -ECANCELED;
+	entry->is_pending = debug->is_pending || outcome->search_rc == -EAGAIN;
+	entry->searched_mono_ns = clock_mono_ns();
+	copy_text(entry->where, sizeof(entry->where), debug->where);
+	const char *problem = "";
+	if (rc && rc != -ECANCELED)
+		problem = outcome->compile_err.text;
+	else if (outcome->stats.problem.code)
+		problem = outcome->stats.problem.text;
+	else if (outcome->search_rc)
+		problem = outcome->search_err.text;
+	copy_text(entry->problem, sizeof(entry->problem), problem);
+	symbols->compiled += !rc;
+	symbols->failed += entry->has_failed;
+}
+
+void symbols_work(struct symbols *symbols, struct symbols_entry *entry)
+{
+	struct search_roots roots;
+	struct debug_file debug = {.fd = -1, .alternate_fd = -1};
+	struct outcome outcome = {0};
+	struct gsym *gsym = NULL;
+	fill_search(&roots, symbols, entry);
+	if (!entry->is_upload)
+		outcome.search_rc = debug_file_find(&debug, executable_elf(entry->exe),
+						    &roots.search, &outcome.search_err);
+	bool has_debug_file = debug.fd >= 0;
+	outcome.compile_rc = compile(symbols, entry, &roots.search, &debug, &outcome.stats, &gsym,
+				     &outcome.compile_err);
+	pthread_mutex_lock(&symbols->lock);
+	conclude(symbols, entry, &outcome, &debug);
+	bool is_attached = gsym && attach(entry, gsym);
+	bool is_better = is_attached && (has_debug_file || entry->has_lines || entry->is_upload);
+	if (is_better)
+		entry->tell_mono_ns = clock_mono_ns() + SYMBOLS_TELL_AGAIN_NS;
+	pthread_mutex_unlock(&symbols->lock);
+	debug_file_fini(&debug);
+	/* Else the executable's own symbol table has said all of it, at once. */
+	if (is_better) {
+		attach_to_twins(symbols, entry);
+		symbols_tell(symbols, entry->exe);
+	}
+}
