@@ -239,9 +239,20 @@ static int compare(const void *left, const void *right, void *ctx)
 	return strcmp(a_name, b_name);
 }
 
+/* The table is held for as long as the kernel runs: give back what growing left over. */
+static void trim(void **memory, size_t *cap_bytes, size_t len_bytes)
+{
+	void *exact = realloc(*memory, len_bytes);
+	if (!exact)
+		return;
+	*memory = exact;
+	*cap_bytes = len_bytes;
+}
+
 static int finish(struct parser *parser, struct err *err)
 {
 	struct kallsyms *syms = parser->syms;
+	trim((void **)&syms->names.data, &syms->names.cap_bytes, syms->names.len_bytes);
 	syms->symbols = calloc(parser->count, sizeof(*syms->symbols));
 	if (!syms->symbols)
 		return err_set(err, -ENOMEM, "kernel symbols: %m");
@@ -256,6 +267,8 @@ static int finish(struct parser *parser, struct err *err)
 			.ip = raw->ip,
 		};
 	}
+	size_t cap_bytes;
+	trim((void **)&syms->symbols, &cap_bytes, syms->count * sizeof(*syms->symbols));
 	return 0;
 }
 
