@@ -2,6 +2,25 @@
 
 #include "symbolizer/gsym_encode.h"
 
+/* reader_varint() with two and three bytes inline, too: code offsets are that long. */
+static inline uint64_t read_varint(struct reader *r)
+{
+	const uint8_t *pos = r->pos;
+	if (r->bad || r->end - pos < 3 || (pos[0] & pos[1] & pos[2] & 0x80))
+		return reader_varint(r);
+	if (pos[0] < 0x80) {
+		r->pos += 1;
+		return pos[0];
+	}
+	uint64_t value = (pos[0] & 0x7fu) | (pos[1] & 0x7fu) << 7;
+	if (pos[1] < 0x80) {
+		r->pos += 2;
+		return value;
+	}
+	r->pos += 3;
+	return value | (uint64_t)pos[2] << 14;
+}
+
 /* Hearth's words. What does not fit is left out. */
 static void read_words(struct gsym_function_bytes *function, struct reader *r)
 {
@@ -42,12 +61,21 @@ bool gsym_function_read(struct gsym_function_bytes *function, struct reader r, b
 void gsym_line_begin(struct gsym_line_walk *walk, struct reader lines, uint64_t start_vaddr)
 {
 	*walk = (struct gsym_line_walk){.r = lines};
-	walk->first_step = reader_sleb(&walk->r);
-	int64_t last_step = reader_sleb(&walk->r);
-	walk->row = (struct gsym_line){start_vaddr, 1, (uint32_t)reader_varint(&walk->r)};
+	walk->first_step = (uint64_t)reader_sleb(&walk->r);
+	uint64_t last_step = (uint64_t)reader_sleb(&walk->r);
+	walk->row = (struct gsym_line){start_vaddr, 1, (uint32_t)read_varint(&walk->r)};
 	/* Steps of files that make no sense may be any number: no undefined arithmetic. */
-	walk->span = (uint64_t)last_step - (uint64_t)walk->first_step + 1;
+	walk->span = last_step - walk->first_step + 1;
 	walk->r.bad |= !walk->span;
+}
+
+/* A division is most of the time that a row takes; nearly all files have one span. */
+static inline void step(struct gsym_line_walk *walk, uint8_t special)
+{
+	uint64_t pc_step =
+		walk->span == GSYM_LINE_SPAN ? special / GSYM_LINE_SPAN : special / walk->span;
+	walk->row.line += (uint32_t)(walk->first_step + (special - pc_step * walk->span));
+	walk->row.vaddr += pc_step;
 }
 
 bool gsym_line_next(struct gsym_line_walk *walk)
@@ -59,18 +87,16 @@ bool gsym_line_next(struct gsym_line_walk *walk)
 			walk->r.bad = true;
 			return false;
 		case GSYM_LINE_SET_FILE:
-			walk->row.file = (uint32_t)reader_varint(&walk->r);
+			walk->row.file = (uint32_t)read_varint(&walk->r);
 			break;
 		case GSYM_LINE_ADVANCE_PC:
-			walk->row.vaddr += reader_varint(&walk->r);
+			walk->row.vaddr += read_varint(&walk->r);
 			return !walk->r.bad;
 		case GSYM_LINE_ADVANCE_LINE:
 			walk->row.line += (uint32_t)reader_sleb(&walk->r);
 			break;
 		default:
-			op -= GSYM_LINE_FIRST_SPECIAL;
-			walk->row.line += (uint32_t)walk->first_step + (uint32_t)(op % walk->span);
-			walk->row.vaddr += op / walk->span;
+			step(walk, op - GSYM_LINE_FIRST_SPECIAL);
 			return true;
 		}
 	}
@@ -136,8 +162,8 @@ static uint64_t read_ranges(struct gsym_call_walk *walk)
 	walk->covers = false;
 	uint64_t first_vaddr = 0;
 	for (uint64_t i = 0; i < walk->range_count && !walk->r.bad; i++) {
-		uint64_t start_vaddr = walk->base_vaddr + reader_varint(&walk->r);
-		uint64_t size_bytes = reader_varint(&walk->r);
+		uint64_t start_vaddr = walk->base_vaddr + read_varint(&walk->r);
+		uint64_t size_bytes = read_varint(&walk->r);
 		walk->covers |= walk->wanted_vaddr - start_vaddr < size_bytes;
 		if (i == 0)
 			first_vaddr = start_vaddr;
@@ -147,18 +173,18 @@ static uint64_t read_ranges(struct gsym_call_walk *walk)
 
 bool gsym_call_next(struct gsym_call_walk *walk)
 {
-	walk->range_count = reader_varint(&walk->r);
+	walk->range_count = read_varint(&walk->r);
 	while (!walk->range_count && walk->next_depth > 1 && !walk->r.bad) {
 		walk->next_depth--; /* the end of a list of children */
-		walk->range_count = reader_varint(&walk->r);
+		walk->range_count = read_varint(&walk->r);
 	}
 	if (!walk->range_count || walk->next_depth > GSYM_MAX_DEPTH || walk->r.bad)
 		return false;
 	uint64_t first_vaddr = read_ranges(walk);
 	bool has_children = reader_u8(&walk->r);
 	walk->name = reader_u32(&walk->r);
-	walk->call_file = (uint32_t)reader_varint(&walk->r);
-	walk->call_line = (uint32_t)reader_varint(&walk->r);
+	walk->call_file = (uint32_t)read_varint(&walk->r);
+	walk->call_line = (uint32_t)read_varint(&walk->r);
 	walk->depth = walk->next_depth;
 	walk->bases[walk->depth + 1] = first_vaddr;
 	if (has_children)
@@ -170,8 +196,8 @@ bool gsym_call_next(struct gsym_call_walk *walk)
 
 struct gsym_range gsym_call_range(struct gsym_call_walk *walk)
 {
-	uint64_t start_vaddr = walk->base_vaddr + reader_varint(&walk->ranges);
-	return (struct gsym_range){start_vaddr, start_vaddr + reader_varint(&walk->ranges)};
+	uint64_t start_vaddr = walk->base_vaddr + read_varint(&walk->ranges);
+	return (struct gsym_range){start_vaddr, start_vaddr + read_varint(&walk->ranges)};
 }
 
 /* The calls found so far; the function itself, at depth 0, is around every address. */

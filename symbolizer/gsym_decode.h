@@ -29,8 +29,7 @@ bool gsym_function_read(struct gsym_function_bytes *function, struct reader r, b
 struct gsym_line_walk {
 	struct gsym_line row;
 	struct reader r;
-	int64_t first_step;
-	uint64_t span;
+	uint64_t first_step, span;
 };
 
 void gsym_line_begin(struct gsym_line_walk *walk, struct reader lines, uint64_t start_vaddr);

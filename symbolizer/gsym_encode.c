@@ -14,9 +14,6 @@ enum {
 	MAX_CALLS = 1 << 20,
 	MAX_STOPS_BYTES = 1 << 30,
 	SPECIAL_OPCODES = 256 - GSYM_LINE_FIRST_SPECIAL,
-	/* Lines one byte can step over; 16 bytes of code are left to it then, which covers most
-	 * steps of x86. LLVM's choice too. */
-	LINE_SPAN = 15,
 	COUNTED_LINES = 64, /* steps from -64 to 63 are counted to choose the best span */
 };
 
@@ -123,10 +120,10 @@ static int64_t best_first_step(const struct gsym_function *function)
 	size_t best = COUNTED_LINES;
 	for (size_t i = 0; i < 2 * COUNTED_LINES; i++) {
 		inside += counts[i];
-		inside -= i >= LINE_SPAN ? counts[i - LINE_SPAN] : 0;
-		if (i + 1 >= LINE_SPAN && inside > most) {
+		inside -= i >= GSYM_LINE_SPAN ? counts[i - GSYM_LINE_SPAN] : 0;
+		if (i + 1 >= GSYM_LINE_SPAN && inside > most) {
 			most = inside;
-			best = i + 1 - LINE_SPAN;
+			best = i + 1 - GSYM_LINE_SPAN;
 		}
 	}
 	return (int64_t)best - COUNTED_LINES;
@@ -135,9 +132,10 @@ static int64_t best_first_step(const struct gsym_function *function)
 static void append_row(struct buf *out, int64_t first_step, uint64_t pc_step, int64_t line_step)
 {
 	int64_t in_span = line_step - first_step;
-	if (in_span >= 0 && in_span < LINE_SPAN && pc_step <= SPECIAL_OPCODES / LINE_SPAN &&
-	    pc_step * LINE_SPAN + (uint64_t)in_span < SPECIAL_OPCODES) {
-		buf_append_u8(out, (uint8_t)(GSYM_LINE_FIRST_SPECIAL + pc_step * LINE_SPAN +
+	if (in_span >= 0 && in_span < GSYM_LINE_SPAN &&
+	    pc_step <= SPECIAL_OPCODES / GSYM_LINE_SPAN &&
+	    pc_step * GSYM_LINE_SPAN + (uint64_t)in_span < SPECIAL_OPCODES) {
+		buf_append_u8(out, (uint8_t)(GSYM_LINE_FIRST_SPECIAL + pc_step * GSYM_LINE_SPAN +
 					     (uint64_t)in_span));
 		return;
 	}
@@ -169,7 +167,7 @@ static void append_lines(struct gsym_encoder *encoder, struct buf *out,
 	int64_t first_step = best_first_step(function);
 	size_t block = open_block(out, GSYM_BLOCK_LINES);
 	append_sleb(out, first_step);
-	append_sleb(out, first_step + LINE_SPAN - 1);
+	append_sleb(out, first_step + GSYM_LINE_SPAN - 1);
 	buf_append_varint(out, walk.row.line);
 	struct gsym_line last = {function->range.start_vaddr, 1, walk.row.line};
 	size_t rows = 0;

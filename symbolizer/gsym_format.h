@@ -48,6 +48,10 @@ enum {
 	GSYM_LINE_ADVANCE_LINE = 3,
 	GSYM_LINE_FIRST_SPECIAL = 4, /* advance both and emit a row */
 
+	/* Lines that one byte can step over, as the writer chooses it; 16 bytes of code are left
+	 * to it then, which covers most steps of x86. LLVM's choice too. */
+	GSYM_LINE_SPAN = 15,
+
 	/* A place to begin in the middle, every so many rows and calls. Looking up an address
 	 * walks over half as many rows and about twice as many calls; more stops cost more
 	 * bytes, an eighth of what they are for. */
