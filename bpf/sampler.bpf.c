@@ -298,20 +298,24 @@ static __always_inline __u32 fill_tail(struct scratch *scratch, __u32 frames)
 	__builtin_memcpy(tail->registers, registers, sizeof(registers));
 	/* Aligned chunks: none reaches into a page that holds nothing of the stack. A page that was
 	 * never touched, within a large frame, cannot be read, and what is above it can. */
-	__u64 at = walk->sp & ~(ABI_CHUNK_BYTES - 1ULL), readable = 0;
-	__u32 slice_bytes = 0, limit_bytes = slice_limit(at);
+	__u64 at = walk->sp & ~(ABI_CHUNK_BYTES - 1ULL);
+	__u32 limit_bytes = slice_limit(at);
+	tail->slice_at = at;
+	tail->slice_bytes = 0;
+	tail->readable = 0;
 	for (__u32 i = 0; i < cfg_slice_bytes / ABI_CHUNK_BYTES; i++) {
 		if (i * ABI_CHUNK_BYTES >= limit_bytes)
 			break;
+		/* Kept in memory: of registers the verifier would follow every value. */
+		asm volatile("" ::: "memory");
 		if (bpf_probe_read_user(tail->slice + i * ABI_CHUNK_BYTES, ABI_CHUNK_BYTES,
 					(void *)(at + i * ABI_CHUNK_BYTES)))
 			continue;
-		readable |= 1ULL << i;
-		slice_bytes = (i + 1) * ABI_CHUNK_BYTES;
+		tail->readable |= 1ULL << i;
+		tail->slice_bytes = (i + 1) * ABI_CHUNK_BYTES;
 	}
-	tail->slice_at = at;
-	tail->slice_bytes = slice_bytes;
-	tail->readable = readable;
+	asm volatile("" ::: "memory");
+	__u32 slice_bytes = tail->slice_bytes;
 	count(STAT_TAILS, 1);
 	count(STAT_TAIL_BYTES, slice_bytes);
 	return sizeof(*tail) + slice_bytes;
