@@ -80,6 +80,18 @@ static void read_quality(void *ctx, struct stack_quality *quality)
 	profiler_stack_quality(serving->profiler, quality);
 }
 
+static void read_symbols(void *ctx, struct symbols_status *status)
+{
+	const struct serving *serving = ctx;
+	symbols_read_status(serving->naming.symbols, status);
+}
+
+static int upload_symbols(void *ctx, const char *build_id, int fd, struct err *err)
+{
+	const struct serving *serving = ctx;
+	return symbols_upload(serving->naming.symbols, build_id, fd, err);
+}
+
 /* Names that came late, for what is stored by now. */
 static void rename_stored(void *ctx, const char *build_id, const struct profile_renamer *renamer)
 {
@@ -165,6 +177,8 @@ static int start(struct serving *serving, struct server **server, const struct s
 		.store = serving->store,
 		.sampler_stats = read_stats,
 		.stack_quality = read_quality,
+		.symbols_status = read_symbols,
+		.upload_symbols = upload_symbols,
 		.ctx = serving,
 		.insecure = config->insecure,
 	};

@@ -54,8 +54,7 @@ void symbols_add_unnamed(struct symbols *symbols, struct executable *exe, uint64
  * False: the time is over. */
 bool symbols_wait(struct symbols *symbols, int64_t timeout_ns);
 
-/* Take names from a file: an ELF file with debug information or symbols, or a GSYM file. Its
- * build ID must be the one given (lower-case hex). fd is borrowed. Returns when it is compiled
+/* Take names from an ELF file with debug information or symbols. Its build ID must be the one given (lower-case hex). fd is borrowed. Returns when it is compiled
  * and renamed() was called. -EBADMSG, -EINVAL: it is not such a file, or another's; -ENOTSUP:
  * no upload_directory; -ENOSPC; -ETIME: it takes longer than a minute and goes on. */
 int symbols_upload(struct symbols *symbols, const char *build_id, int fd, struct err *err);

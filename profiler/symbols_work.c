@@ -115,13 +115,20 @@ static bool has_lines(const struct gsym *gsym)
 	return gsym_has_source(gsym, GSYM_FROM_DWARF) || gsym_has_source(gsym, GSYM_FROM_PCLNTAB);
 }
 
+/* Under the lock, or before anybody else knows of the entry. */
 static bool attach(struct symbols_entry *entry, struct gsym *gsym)
 {
-	entry->has_lines = has_lines(gsym);
-	if (!executable_attach(entry->exe, gsym))
-		return true;
-	gsym_free(gsym);
-	return false;
+	bool is_better = has_lines(gsym);
+	if (executable_attach(entry->exe, gsym)) {
+		gsym_free(gsym);
+		return false;
+	}
+	entry->has_lines = is_better;
+	if (is_better) {
+		entry->unnamed_samples = 0; /* they have their names now */
+		entry->is_stripped = false;
+	}
+	return true;
 }
 
 bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry)
