@@ -54,6 +54,7 @@ static int add_attribute(struct dwarf_abbrevs *abbrevs, struct dwarf_abbrev *abb
 		.constant = constant,
 	};
 	abbrev->attribute_count++;
+	abbrev->is_declaration |= name == DW_AT_declaration;
 	abbrev->has_code |= name == DW_AT_low_pc || name == DW_AT_ranges;
 	if (name == DW_AT_sibling && form == DW_FORM_ref4 && abbrev->step_count == 0)
 		abbrev->sibling_off = (int32_t)abbrev->tail_bytes;

@@ -35,7 +35,8 @@ struct dwarf_abbrev {
 	int32_t sibling_off; /* of a DW_AT_sibling of 4 bytes in the entry; -1: none there */
 	uint16_t tag;
 	bool has_children;
-	bool has_code; /* DW_AT_low_pc or DW_AT_ranges */
+	bool has_code;       /* DW_AT_low_pc or DW_AT_ranges */
+	bool is_declaration; /* DW_AT_declaration */
 };
 
 struct dwarf_abbrevs {

@@ -215,7 +215,7 @@ int dwarf_compile(const struct dwarf_input *input, struct gsym_builder *builder,
 		return rc;
 	compiler.work.left_bytes =
 		WORK_ALWAYS + DWARF_WORK_PER_BYTE * (total_bytes(&compiler.file.sections) +
-					       total_bytes(&compiler.alternate.sections));
+						     total_bytes(&compiler.alternate.sections));
 	rc = compile_units(&compiler, err);
 	if (rc)
 		return rc;

@@ -217,8 +217,7 @@ static int append_single(const struct listing *listing, const struct dwarf_entry
 	return add(listing, start, end);
 }
 
-/* Sort what is behind first, and join what touches. */
-static void tidy(struct dwarf_range_list *list, size_t first)
+void dwarf_ranges_tidy(struct dwarf_range_list *list, size_t first)
 {
 	if (list->count - first < 2)
 		return;
@@ -247,6 +246,6 @@ int dwarf_ranges_append(struct dwarf_range_list *list, const struct dwarf_unit *
 		rc = append_list(&listing, &entry->ranges, is_whole);
 	else if (entry->low_pc.form)
 		rc = append_single(&listing, entry, is_whole);
-	tidy(list, first);
+	dwarf_ranges_tidy(list, first);
 	return rc;
 }

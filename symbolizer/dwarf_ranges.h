@@ -35,3 +35,5 @@ struct dwarf_range_list {
 int dwarf_ranges_append(struct dwarf_range_list *list, const struct dwarf_unit *unit,
 			const struct dwarf_entry *entry, const struct dwarf_code *code,
 			bool *is_whole);
+/* Sort what is in the list from position first on, and join what touches. */
+void dwarf_ranges_tidy(struct dwarf_range_list *list, size_t first);

@@ -11,6 +11,8 @@ enum { MAX_DEPTH = 1024, NO_FUNCTION = -1 };
 struct level {
 	int64_t function; /* position, or NO_FUNCTION */
 	uint32_t depth;   /* of inlined calls around them */
+	size_t call;      /* position of the innermost of those */
+	bool is_in_function;
 };
 
 struct walk {
@@ -54,7 +56,8 @@ static int read_ranges(struct walk *walk, const struct dwarf_entry *entry, size_
 static int add_function(struct walk *walk, const struct dwarf_entry *entry, struct level *level)
 {
 	struct dwarf_scan *scan = walk->scan;
-	*level = (struct level){.function = NO_FUNCTION};
+	level->function = NO_FUNCTION;
+	level->depth = 0;
 	struct dwarf_function function = {.off = entry->off, .first_call = scan->call_count};
 	int rc = read_ranges(walk, entry, &function.first_range, &function.range_count);
 	if (rc || !function.range_count)
@@ -72,6 +75,70 @@ static int add_function(struct walk *walk, const struct dwarf_entry *entry, stru
 static uint32_t small_number(const struct dwarf_value *value)
 {
 	return value->number < UINT32_MAX ? (uint32_t)value->number : 0;
+}
+
+static bool is_within(const struct dwarf_scan *scan, const struct dwarf_call *call,
+		      struct gsym_range range)
+{
+	for (size_t i = 0; i < call->range_count; i++) {
+		const struct gsym_range *outer = &scan->ranges.items[call->first_range + i];
+		if (range.start_vaddr >= outer->start_vaddr && range.end_vaddr <= outer->end_vaddr)
+			return true;
+	}
+	return false;
+}
+
+static bool are_within(const struct dwarf_scan *scan, const struct dwarf_call *call,
+		       const struct dwarf_call *inner)
+{
+	for (size_t i = 0; i < inner->range_count; i++)
+		if (!is_within(scan, call, scan->ranges.items[inner->first_range + i]))
+			return false;
+	return true;
+}
+
+/* Optimizers now and then leave code of a call outside the ranges of the call it was inlined
+ * into. It is part of that all the same: give the outer one a new list that has both. */
+static int widen(struct walk *walk, size_t outer, const struct dwarf_call *inner)
+{
+	struct dwarf_scan *scan = walk->scan;
+	struct dwarf_range_list *ranges = &scan->ranges;
+	struct dwarf_call *call = &scan->calls[outer];
+	uint64_t tries = (uint64_t)call->range_count * inner->range_count;
+	if (!dwarf_work_pay(walk->unit->file->work, tries + call->range_count))
+		return -ENOSPC;
+	if (are_within(scan, call, inner))
+		return 0;
+	size_t first = ranges->count;
+	for (size_t i = 0; i < call->range_count + inner->range_count; i++) {
+		int rc =
+			ARRAY_RESERVE(ranges->items, ranges->cap, ranges->count, ranges->max_count);
+		if (rc)
+			return rc;
+		ranges->items[ranges->count++] =
+			i < call->range_count
+				? ranges->items[call->first_range + i]
+				: ranges->items[inner->first_range + i - call->range_count];
+	}
+	dwarf_ranges_tidy(ranges, first);
+	call->first_range = first;
+	call->range_count = ranges->count - first;
+	return 0;
+}
+
+static int widen_all(struct walk *walk, const struct dwarf_call *inner)
+{
+	size_t last = SIZE_MAX;
+	for (size_t i = walk->depth + 1; i-- > 0 && walk->levels[i].depth > 0;) {
+		size_t outer = walk->levels[i].call;
+		if (walk->levels[i].function != (int64_t)inner->function)
+			return 0;
+		int rc = outer == last ? 0 : widen(walk, outer, inner);
+		if (rc)
+			return rc;
+		last = outer;
+	}
+	return 0;
 }
 
 static int add_call(struct walk *walk, const struct dwarf_entry *entry, struct level *level)
@@ -94,32 +161,32 @@ static int add_call(struct walk *walk, const struct dwarf_entry *entry, struct l
 			   scan->max_bytes / sizeof(call));
 	if (rc)
 		return rc;
+	level->call = scan->call_count;
+	level->depth++;
 	scan->calls[scan->call_count++] = call;
 	scan->functions[call.function].end_call = scan->call_count;
-	level->depth++;
-	return 0;
+	return widen_all(walk, &call);
 }
 
-/* Within these entries there may be code. With C and C++, within nothing else: then the types,
- * which are the most of it, are stepped over where the compiler says how far. */
+/* May there be code within? With C and C++ not within types but those of a function, whose
+ * member functions (lambdas among them) gcc leaves where they are. Types are most of the debug
+ * information, and are stepped over where the compiler says how far. */
 static bool may_hold_code(const struct walk *walk, const struct dwarf_abbrev *abbrev)
 {
 	switch (abbrev->tag) {
-	case DW_TAG_compile_unit:
-	case DW_TAG_namespace:
-	case DW_TAG_module:
-	case DW_TAG_lexical_block:
-	case DW_TAG_try_block:
-	case DW_TAG_catch_block:
-		return true;
-	case DW_TAG_call_site:
-	case DW_TAG_GNU_call_site:
 	case DW_TAG_array_type:
-	case DW_TAG_subroutine_type:
+	case DW_TAG_call_site:
 	case DW_TAG_enumeration_type:
+	case DW_TAG_GNU_call_site:
+	case DW_TAG_subroutine_type:
 		return false;
+	case DW_TAG_class_type:
+	case DW_TAG_interface_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+		return !walk->is_c_family || walk->levels[walk->depth].is_in_function;
 	default:
-		return abbrev->has_code || !walk->is_c_family;
+		return !walk->is_c_family || !abbrev->is_declaration;
 	}
 }
 
@@ -132,9 +199,10 @@ static int take_entry(struct walk *walk, const struct dwarf_abbrev *abbrev, uint
 	if (!abbrev->has_code || (!is_function && !is_call)) {
 		dwarf_abbrev_skip(walk->unit->abbrevs, abbrev, &walk->r);
 		if (is_function)
-			*level = (struct level){.function = NO_FUNCTION};
+			*level = (struct level){.function = NO_FUNCTION, .is_in_function = true};
 		return 0;
 	}
+	level->is_in_function = true;
 	struct dwarf_entry entry;
 	dwarf_entry_read(walk->unit, abbrev, &walk->r, &entry);
 	entry.off = off;

@@ -19,7 +19,7 @@ struct dwarf_splits {
 	uint32_t last_serial; /* of a dwarf_file */
 	struct dwarf_file package;
 	bool was_package_asked;
-	struct dwarf_file file;                       /* the .dwo at hand */
+	struct dwarf_file file;   /* the .dwo at hand */
 	uint64_t scratch_end_off; /* before it was loaded */
 	struct dwarf_unit *unit;
 };
