@@ -19,7 +19,13 @@ enum { GZIP_LEVEL = 6 };
 /* What the locations that are written say about a mapping. */
 struct mapping_use {
 	bool is_used;
-	bool has_functions, has_filenames, has_lines, has_inlines;
+	/* For pprof any of these means that nothing is left to look up, and it then leaves the
+	 * mapping alone. What we could not name it would not name either, while it may well replace
+	 * our inlined calls by what the symbol table says. So one name is enough for the first;
+	 * files and lines are promised for all.
+	 * https://github.com/google/pprof/blob/v0.0.0-20230602150820-91b7bce49751/internal/symbolizer/symbolizer.go#L316 */
+	bool has_functions, has_inlines;
+	bool lacks_filenames, lacks_lines;
 	uint64_t start_vaddr, limit_vaddr; /* range of the addresses; 0, 0: none */
 	int64_t weight;                    /* of samples whose program this is */
 };
@@ -128,13 +134,15 @@ static void mark_location(struct encoder *e, uint32_t id)
 	e->location_is_used[id] = true;
 	use->is_used = true;
 	use->has_functions |= location->line_count > 0;
+	use->lacks_filenames |= !location->line_count;
+	use->lacks_lines |= !location->line_count;
 	use->has_inlines |= location->line_count > 1;
 	widen(use, location->vaddr);
 	for (uint32_t i = 0; i < location->line_count; i++) {
 		const struct profile_line *line = &profile->lines[location->first_line + i];
 		e->function_is_used[line->function] = true;
-		use->has_filenames |= profile->functions[line->function].filename != 0;
-		use->has_lines |= line->line != 0;
+		use->lacks_filenames |= !profile->functions[line->function].filename;
+		use->lacks_lines |= !line->line;
 	}
 }
 
@@ -348,8 +356,8 @@ static void write_mapping(struct encoder *e, uint32_t id)
 	m.filename = string_index(e, mapping->filename);
 	m.build_id = string_index(e, mapping->build_id);
 	m.has_functions = use->has_functions;
-	m.has_filenames = use->has_filenames;
-	m.has_line_numbers = use->has_lines;
+	m.has_filenames = use->is_used && !use->lacks_filenames;
+	m.has_line_numbers = use->is_used && !use->lacks_lines;
 	m.has_inline_frames = use->has_inlines;
 	append_message(e, PPROF_MAPPING, &m.base);
 }

@@ -185,10 +185,164 @@ static void raw_and_traces_are_readable(void **state)
 	expect_part(raw, "PeriodType: cpu nanoseconds");
 	expect_part(raw, "Period: 10000000");
 	expect_part(raw, "samples/count cpu/nanoseconds[dflt]");
-	expect_part(raw, "0x0/0x100000/0x0 /bin/x  [FN][LN][IN]");
+	expect_part(raw, "0x0/0x100000/0x0 /bin/x  [FN][IN]");
 	AUTO_MEM char *traces = pprof(*state, "-traces", "-nodecount=100");
 	expect_part(traces, "inner (inline)");
 	expect_part(traces, "[x+0x12af]");
+}
+
+/* The lines of work.c: where `leaf`, inlined into `twice`, inlined into `work`, runs. */
+enum { LEAF_LINE = 3, TWICE_LINE = 7, WORK_LINE = 12, WORK_LATER_LINE = 13, MAIN_LINE = 18 };
+
+static const char work_c[] = "static int leaf(int x)\n"
+			     "{\n"
+			     "	return x * 3;\n" /* 3 */
+			     "}\n"
+			     "static int twice(int x)\n"
+			     "{\n"
+			     "	return leaf(x) + leaf(x);\n" /* 7 */
+			     "}\n"
+			     "int work(int n)\n"
+			     "{\n"
+			     "	int sum = 0;\n"
+			     "	sum += twice(n);\n" /* 12 */
+			     "	sum += n;\n"        /* 13 */
+			     "	return sum;\n"
+			     "}\n"
+			     "int main(void)\n"
+			     "{\n"
+			     "	return work(1);\n" /* 18 */
+			     "}\n";
+
+struct source_line {
+	const char *function;
+	uint32_t start_line;
+	uint32_t line;
+};
+
+/* A location of that many lines, innermost first, in functions of one source file. */
+static uint32_t source_location(struct profile *profile, const char *filename, uint64_t vaddr,
+				const struct source_line *source, uint32_t count)
+{
+	struct profile_mapping mapping = {.limit_vaddr = 0x100000,
+					  .filename = maker_string(profile, "/bin/x")};
+	struct profile_location location = {.vaddr = vaddr};
+	struct profile_line lines[4];
+	uint32_t id = 0;
+	assert_int_equal(profile_add_mapping(profile, &mapping, &location.mapping), 0);
+	for (uint32_t i = 0; i < count; i++) {
+		struct profile_function function = {
+			.name = maker_string(profile, source[i].function),
+			.system_name = maker_string(profile, source[i].function),
+			.filename = maker_string(profile, filename),
+			.start_line = source[i].start_line,
+		};
+		lines[i] = (struct profile_line){.line = source[i].line};
+		assert_int_equal(profile_add_function(profile, &function, &lines[i].function), 0);
+	}
+	assert_int_equal(profile_add_location(profile, &location, lines, count, &id), 0);
+	return id;
+}
+
+static void source_sample(struct profile *profile, uint32_t main_id, uint32_t leaf_id, int count)
+{
+	uint32_t stack = 0;
+	assert_int_equal(profile_add_stack(profile, 0, main_id, &stack), 0);
+	assert_int_equal(profile_add_stack(profile, stack, leaf_id, &stack), 0);
+	for (int i = 0; i < count; i++) {
+		struct profile_sample sample = {
+			.time_unix_ns = 1700000000000000000,
+			.weight = 10000000,
+			.count = 1,
+			.stack = stack,
+			.thread = maker_thread(profile, 1, 1, "x", "x"),
+		};
+		assert_int_equal(profile_add_sample(profile, &sample), 0);
+	}
+}
+
+/* 600 ms in leaf at line 3, inlined twice over; 400 ms in work itself at line 13. */
+static struct profile *source_profile(const char *filename)
+{
+	static const struct source_line inlined[] = {
+		{"leaf", 1, LEAF_LINE}, {"twice", 5, TWICE_LINE}, {"work", 9, WORK_LINE}};
+	static const struct source_line later = {"work", 9, WORK_LATER_LINE};
+	static const struct source_line caller = {"main", 0, MAIN_LINE};
+	struct profile *profile = NULL;
+	assert_int_equal(profile_new(&profile, PROFILE_CPU), 0);
+	profile->start_unix_ns = 1700000000000000000;
+	profile->duration_ns = 1000000000;
+	profile->period_ns = 10000000;
+	uint32_t main_id = source_location(profile, filename, 0x100, &caller, 1);
+	source_sample(profile, main_id,
+		      source_location(profile, filename, 0x200, inlined, ARRAY_LEN(inlined)), 60);
+	source_sample(profile, main_id, source_location(profile, filename, 0x210, &later, 1), 40);
+	return profile;
+}
+
+static struct profile *save_source_profile(const struct files *files)
+{
+	char filename[128];
+	struct buf source;
+	snprintf(filename, sizeof(filename), "%s/work.c", files->directory);
+	buf_init(&source, sizeof(work_c));
+	buf_append(&source, work_c, strlen(work_c));
+	write_file(filename, &source);
+	buf_fini(&source);
+	struct profile *profile = source_profile(filename);
+	save(files, profile);
+	return profile;
+}
+
+/* Columns: the line's own time, with callees, the line's number, its text. */
+static void list_shows_source_lines(void **state)
+{
+	AUTO(profile) profile = save_source_profile(*state);
+	AUTO_MEM char *text = pprof(*state, "-list=work|twice|leaf|main", "-unit=ms");
+	expect_part(text, "= leaf in ");
+	expect_part(text, "600ms      600ms (flat, cum) 60.00% of Total");
+	expect_part(text, "600ms      600ms      3:\treturn x * 3;");
+	expect_part(text, ".      600ms      7:\treturn leaf(x) + leaf(x);");
+	expect_part(text, "400ms     1000ms (flat, cum)   100% of Total");
+	expect_part(text, ".      600ms     12:\tsum += twice(n);");
+	expect_part(text, "400ms      400ms     13:\tsum += n;");
+	expect_part(text, ".     1000ms     18:\treturn work(1);");
+}
+
+static void peek_shows_inlined_callers(void **state)
+{
+	AUTO(profile) profile = save_source_profile(*state);
+	AUTO_MEM char *leaf = pprof(*state, "-peek=^leaf$", "-unit=ms");
+	expect_part(leaf, "600ms   100% |   twice (inline)\n     600ms 60.00%");
+	expect_part(leaf, "| leaf\n");
+	AUTO_MEM char *work = pprof(*state, "-peek=^work$", "-unit=ms");
+	expect_part(work, "1000ms   100% |   main\n");
+	expect_part(work, "600ms 60.00% |   twice (inline)\n");
+	AUTO_MEM char *lines = pprof(*state, "-top", "-lines");
+	expect_part(lines, "work.c:13");
+	expect_part(lines, "work.c:3 (inline)");
+}
+
+/* What the mapping promises: F functions, FL files, LN lines, IN inlined calls. */
+static void flags_are_promises_for_all(void **state)
+{
+	AUTO(profile) whole = save_source_profile(*state);
+	AUTO_MEM char *all = pprof(*state, "-raw", "-nodecount=100");
+	expect_part(all, "/bin/x  [FN][FL][LN][IN]");
+
+	static const struct source_line bare = {"asm", 0, 0};
+	uint32_t bare_id = source_location(whole, "", 0x300, &bare, 1);
+	source_sample(whole, bare_id, bare_id, 1);
+	save(*state, whole);
+	AUTO_MEM char *most = pprof(*state, "-raw", "-nodecount=100");
+	expect_part(most, "/bin/x  [FN][IN]");
+
+	AUTO(profile) unnamed = NULL;
+	assert_int_equal(profile_new(&unnamed, PROFILE_CPU), 0);
+	maker_sample(unnamed, "x", 1, "?100;?200", 10000000);
+	save(*state, unnamed);
+	AUTO_MEM char *none = pprof(*state, "-raw", "-nodecount=100");
+	expect_part(none, "/bin/x  \n");
 }
 
 static struct profile *load(const char *path)
@@ -205,6 +359,32 @@ static struct profile *load(const char *path)
 		fail_msg("%s", err.text);
 	buf_fini(&bytes);
 	return profile;
+}
+
+/* Files, lines and inlined calls, in their order, as pprof writes them. */
+static void lines_survive_the_way_there_and_back(void **state)
+{
+	const struct files *files = *state;
+	AUTO(profile) profile = save_source_profile(files);
+	char options[256];
+	snprintf(options, sizeof(options), "-output=%s", files->theirs);
+	AUTO_MEM char *said = pprof(files, "-proto", options);
+	AUTO(profile) back = load(files->theirs);
+	const struct profile_location *location = NULL;
+	for (size_t i = 1; i < back->location_count; i++)
+		if (back->locations[i].line_count == 3)
+			location = &back->locations[i];
+	assert_non_null(location);
+	static const struct source_line wanted[] = {
+		{"leaf", 1, LEAF_LINE}, {"twice", 5, TWICE_LINE}, {"work", 9, WORK_LINE}};
+	for (uint32_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		const struct profile_line *line = &back->lines[location->first_line + i];
+		const struct profile_function *function = &back->functions[line->function];
+		assert_string_equal(profile_string(back, function->name), wanted[i].function);
+		assert_int_equal(function->start_line, wanted[i].start_line);
+		assert_int_equal(line->line, wanted[i].line);
+		assert_non_null(strstr(profile_string(back, function->filename), "/work.c"));
+	}
 }
 
 static void what_it_writes_we_read(void **state)
@@ -239,6 +419,10 @@ int main(void)
 		cmocka_unit_test(counts_are_a_sample_type),
 		cmocka_unit_test(labels_are_tags),
 		cmocka_unit_test(raw_and_traces_are_readable),
+		cmocka_unit_test(list_shows_source_lines),
+		cmocka_unit_test(peek_shows_inlined_callers),
+		cmocka_unit_test(flags_are_promises_for_all),
+		cmocka_unit_test(lines_survive_the_way_there_and_back),
 		cmocka_unit_test(what_it_writes_we_read),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
