@@ -226,20 +226,6 @@ static int open_at(struct pclntab_table *table, const struct elf_file *file, uin
 	return 0;
 }
 
-static int open_section(struct pclntab_table *table, const struct elf_file *file, struct err *err)
-{
-	AUTO_FINI(elf_sections_fini) struct elf_sections sections = {0};
-	if (elf_file_sections(file, &sections, NULL) || elf_sections_read_names(&sections, file))
-		return err_set(err, -ENOENT, "no Go function table");
-	const struct elf_section *section = elf_sections_find(&sections, ".gopclntab");
-	if (!section)
-		section = elf_sections_find(&sections, ".data.rel.ro.gopclntab");
-	if (!section)
-		return err_set(err, -ENOENT, "no Go function table");
-	int rc = elf_image_new(&table->image, file, err);
-	return rc ? rc : open_at(table, file, section->vaddr, section->size_bytes, err);
-}
-
 /* Try every place of a segment that could be a header. How far the table goes is not known: to
  * the end of its segment at the most. */
 static int search_segment(struct pclntab_table *table, const struct elf_file *file,
@@ -279,25 +265,38 @@ static int search(struct pclntab_table *table, const struct elf_file *file, stru
 		return err_set(err, -ENOMEM, "Go's function table: %m");
 	size_t count;
 	const struct elf_segment *segments = elf_file_segments(file, &count);
-	int rc = elf_image_new(&table->image, file, err);
-	if (rc)
-		return rc;
-	rc = -ENOENT;
+	int rc = -ENOENT;
 	for (size_t i = 0; i < count && i < 16 && rc; i++)
 		rc = search_segment(table, file, &segments[i], chunk, err);
 	return rc ? err_set(err, -ENOENT, "no Go function table") : 0;
 }
 
-static bool has_sections(const struct elf_file *file)
+/* By its name; and where the system's linker made a position-independent program of Go's, or
+ * section headers are stripped, by its magic number. Other programs are not searched. */
+static int open_sections(struct pclntab_table *table, const struct elf_file *file,
+			 const struct elf_sections *sections, struct err *err)
 {
-	AUTO_FINI(elf_sections_fini) struct elf_sections sections = {0};
-	return !elf_file_sections(file, &sections, NULL) && sections.count > 1;
+	const struct elf_section *section = elf_sections_find(sections, ".gopclntab");
+	if (!section)
+		section = elf_sections_find(sections, ".data.rel.ro.gopclntab");
+	bool is_go = section || elf_sections_find(sections, ".go.buildinfo") ||
+		     elf_sections_find(sections, ".note.go.buildid") || sections->count <= 1;
+	if (!is_go)
+		return err_set(err, -ENOENT, "no Go function table");
+	int rc = elf_image_new(&table->image, file, err);
+	if (rc)
+		return rc;
+	return section ? open_at(table, file, section->vaddr, section->size_bytes, err)
+		       : search(table, file, err);
 }
 
 int pclntab_table_open(struct pclntab_table *table, const struct elf_file *file, struct err *err)
 {
 	*table = (struct pclntab_table){0};
-	return has_sections(file) ? open_section(table, file, err) : search(table, file, err);
+	AUTO_FINI(elf_sections_fini) struct elf_sections sections = {0};
+	if (!elf_file_sections(file, &sections, NULL))
+		elf_sections_read_names(&sections, file);
+	return open_sections(table, file, &sections, err);
 }
 
 static uint64_t read_place(const struct pclntab_table *table, struct reader *r)
