@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -166,8 +168,12 @@ static int jit_location(struct naming *naming, const struct mapped_file *file, u
 	struct profile_location location = {0};
 	int rc = file_mapping(naming, file, 0, &location.mapping);
 	struct jit_symbol symbol;
-	if (rc || !file->jit || !jit_process_find(file->jit, ip, naming->at_mono_ns, &symbol))
-		return rc ? rc : add_location(profile, &location, "[jit]", "", id);
+	if (rc)
+		return rc;
+	if (!file->jit || !jit_process_find(file->jit, ip, naming->at_mono_ns, &symbol)) {
+		rc = add_location(profile, &location, "[jit]", "", id);
+		return rc ? rc : unnamed_note(&naming->unnamed, *id, file);
+	}
 	struct profile_function function = {0};
 	struct profile_line line = {.line = symbol.line};
 	rc = profile_add_string(profile, symbol.name, &function.name);
@@ -179,6 +185,18 @@ static int jit_location(struct naming *naming, const struct mapped_file *file, u
 	return rc ? rc : profile_add_location(profile, &location, &line, 1, id);
 }
 
+/* Of a file that could not be read there is no more than this. */
+static int unreadable_location(struct naming *naming, const struct mapped_file *file,
+			       const struct profile_location *location, uint32_t *id)
+{
+	char name[NAME_MAX + 64];
+	const char *slash = strrchr(file->name, '/');
+	snprintf(name, sizeof(name), "[unreadable %.*s+0x%" PRIx64 "]", NAME_MAX,
+		 slash ? slash + 1 : file->name, location->vaddr);
+	int rc = add_location(naming->profile, location, name, name, id);
+	return rc ? rc : unnamed_note(&naming->unnamed, *id, file);
+}
+
 static int file_location(struct naming *naming, const struct mapped_file *file, uint64_t off,
 			 uint32_t *id)
 {
@@ -187,6 +205,8 @@ static int file_location(struct naming *naming, const struct mapped_file *file, 
 	int rc = file_mapping(naming, file, location.vaddr, &location.mapping);
 	if (rc)
 		return rc;
+	if (file->kind == MAPPED_UNREADABLE)
+		return unreadable_location(naming, file, &location, id);
 	struct symbol_frames frames = {0};
 	struct profile_line lines[SYMBOL_MAX_FRAMES];
 	bool is_known = has_vaddr && symbol_frames_find(&frames, file->exe, location.vaddr,
@@ -197,9 +217,7 @@ static int file_location(struct naming *naming, const struct mapped_file *file, 
 	if (!rc)
 		rc = profile_add_location(naming->profile, &location, lines, frames.count, id);
 	bool is_named = is_known && !frames.is_mark;
-	return rc || is_named || file->kind != MAPPED_EXECUTABLE
-		       ? rc
-		       : unnamed_note(&naming->unnamed, *id, file->exe);
+	return rc || is_named ? rc : unnamed_note(&naming->unnamed, *id, file);
 }
 
 static int frame_location(struct naming *naming, const struct raw_frame *frame, bool is_kernel,
@@ -345,6 +363,17 @@ static int add_samples(struct naming *naming, const uint32_t *threads, const uin
 	return rc;
 }
 
+static void count_unnamed(const struct naming *naming, uint32_t stack, const struct stack_end *end)
+{
+	struct unnamed_samples samples = {
+		.profile = naming->profile,
+		.stack = stack,
+		.comm = naming->batch->threads[end->thread].process_comm,
+		.count = end->samples,
+	};
+	unnamed_count(&naming->unnamed, &samples, naming->namer->options.symbols);
+}
+
 static void count_stacks(const struct naming *naming, const uint32_t *stacks,
 			 struct stack_end *ends)
 {
@@ -358,8 +387,7 @@ static void count_stacks(const struct naming *naming, const uint32_t *stacks,
 		if (!ends[i].samples)
 			continue;
 		if (naming->namer->options.symbols)
-			unnamed_count(&naming->unnamed, naming->profile, stacks[i], ends[i].samples,
-				      naming->namer->options.symbols);
+			count_unnamed(naming, stacks[i], &ends[i]);
 		const struct raw_thread *thread = &batch->threads[ends[i].thread];
 		quality_add(naming->namer->options.quality,
 			    &(struct quality_samples){

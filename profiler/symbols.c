@@ -98,6 +98,26 @@ void symbols_add_unnamed(struct symbols *symbols, struct executable *exe, uint64
 	pthread_mutex_unlock(&symbols->lock);
 }
 
+void symbols_add_unnamed_other(struct symbols *symbols, const char *file, const char *reason,
+			       const char *remedy, uint64_t samples)
+{
+	pthread_mutex_lock(&symbols->lock);
+	size_t i = 0;
+	while (i < symbols->other_count && strcmp(symbols->others[i].file, file) != 0)
+		i++;
+	if (i == symbols->other_count && i < SYMBOLS_MAX_OTHERS) {
+		struct symbols_unnamed *added = &symbols->others[symbols->other_count++];
+		snprintf(added->file, sizeof(added->file), "%s", file);
+		snprintf(added->reason, sizeof(added->reason), "%s", reason);
+		snprintf(added->remedy, sizeof(added->remedy), "%s", remedy);
+	}
+	if (i < symbols->other_count)
+		symbols->others[i].samples += samples;
+	else
+		symbols->lost_unnamed_samples += samples;
+	pthread_mutex_unlock(&symbols->lock);
+}
+
 /* What a server has answered: whoever asked tries again. */
 static void on_answer(void *ctx, const uint8_t *id, size_t id_bytes, int code)
 {

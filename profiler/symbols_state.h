@@ -36,6 +36,8 @@ struct symbols_entry {
 	char problem[256];                  /* why there is none, or what was wrong with it */
 };
 
+enum { SYMBOLS_MAX_OTHERS = 64 };
+
 struct symbols {
 	struct symbols_options options;
 	int cache_fd, upload_fd; /* directories; -1: none */
@@ -56,7 +58,9 @@ struct symbols {
 	size_t entry_count, entry_cap;
 	const struct symbols_entry *running;
 	uint64_t compiled, from_cache, failed;
-	uint64_t lost_unnamed_samples; /* of entries that were let go */
+	struct symbols_unnamed others[SYMBOLS_MAX_OTHERS]; /* what is no executable */
+	size_t other_count;
+	uint64_t lost_unnamed_samples; /* of entries that were let go, and of too many others */
 };
 
 /* Find the debug file of an entry, compile, attach and tell. On the thread, without the lock. */

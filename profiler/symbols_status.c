@@ -7,11 +7,23 @@
 
 static int compare_unnamed(const void *a, const void *b)
 {
-	const struct symbols_entry *left = *(struct symbols_entry *const *)a;
-	const struct symbols_entry *right = *(struct symbols_entry *const *)b;
-	if (left->unnamed_samples != right->unnamed_samples)
-		return left->unnamed_samples > right->unnamed_samples ? -1 : 1;
-	return strcmp(executable_name(left->exe), executable_name(right->exe));
+	const struct symbols_unnamed *left = a, *right = b;
+	if (left->samples != right->samples)
+		return left->samples > right->samples ? -1 : 1;
+	return strcmp(left->file, right->file);
+}
+
+/* Keeps the rows with the most samples, sorted. */
+static void add_row(struct symbols_status *status, const struct symbols_unnamed *row)
+{
+	struct symbols_unnamed *last = &status->unnamed[SYMBOLS_MAX_UNNAMED - 1];
+	if (status->unnamed_count < SYMBOLS_MAX_UNNAMED)
+		status->unnamed[status->unnamed_count++] = *row;
+	else if (compare_unnamed(row, last) < 0)
+		*last = *row;
+	else
+		return;
+	qsort(status->unnamed, status->unnamed_count, sizeof(*row), compare_unnamed);
 }
 
 static void describe(struct symbols_unnamed *row, const struct symbols_entry *entry)
@@ -30,18 +42,18 @@ static void describe(struct symbols_unnamed *row, const struct symbols_entry *en
 	snprintf(row->remedy, sizeof(row->remedy), "%s", entry->problem);
 }
 
-/* Under the lock: the entries with the most samples, sorted. */
+/* Under the lock. */
 static void list_unnamed(const struct symbols *symbols, struct symbols_status *status)
 {
-	AUTO_MEM struct symbols_entry **order = calloc(symbols->entry_count + 1, sizeof(*order));
-	size_t count = 0;
-	for (size_t i = 0; order && i < symbols->entry_count; i++)
-		if (symbols->entries[i]->unnamed_samples)
-			order[count++] = symbols->entries[i];
-	if (count)
-		qsort(order, count, sizeof(struct symbols_entry *), compare_unnamed);
-	for (size_t i = 0; i < count && i < SYMBOLS_MAX_UNNAMED; i++)
-		describe(&status->unnamed[status->unnamed_count++], order[i]);
+	struct symbols_unnamed row;
+	for (size_t i = 0; i < symbols->entry_count; i++) {
+		if (!symbols->entries[i]->unnamed_samples)
+			continue;
+		describe(&row, symbols->entries[i]);
+		add_row(status, &row);
+	}
+	for (size_t i = 0; i < symbols->other_count; i++)
+		add_row(status, &symbols->others[i]);
 }
 
 void symbols_read_status(struct symbols *symbols, struct symbols_status *status)
@@ -60,6 +72,8 @@ void symbols_read_status(struct symbols *symbols, struct symbols_status *status)
 		status->waiting += entry->stage == SYMBOLS_WAITING;
 		status->unnamed_samples += entry->unnamed_samples;
 	}
+	for (size_t i = 0; i < symbols->other_count; i++)
+		status->unnamed_samples += symbols->others[i].samples;
 	if (symbols->running)
 		snprintf(status->running, sizeof(status->running), "%s",
 			 executable_name(symbols->running->exe));

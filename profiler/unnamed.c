@@ -1,45 +1,71 @@
 #include "profiler/unnamed.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
-/* Of one stack; a stack through more of them tells the innermost. */
-enum { MAX_LOCATIONS = 1 << 22, MAX_EXECUTABLES = 16 };
+/* Files of one stack; of a stack through more the innermost are told. */
+enum { MAX_LOCATIONS = 1 << 22, MAX_FILES = 16 };
 
 void unnamed_init(struct unnamed *unnamed)
 {
-	map_init(&unnamed->exe_of, MAX_LOCATIONS);
+	map_init(&unnamed->file_of, MAX_LOCATIONS);
 }
 
 void unnamed_fini(struct unnamed *unnamed)
 {
-	map_fini(&unnamed->exe_of);
+	map_fini(&unnamed->file_of);
 }
 
-int unnamed_note(struct unnamed *unnamed, uint32_t location, struct executable *exe)
+int unnamed_note(struct unnamed *unnamed, uint32_t location, const struct mapped_file *file)
 {
-	return map_put(&unnamed->exe_of, location, exe);
+	return map_put(&unnamed->file_of, location, (void *)(uintptr_t)file);
 }
 
-static bool is_among(struct executable *const *exes, size_t count, const struct executable *exe)
+static bool is_among(const struct mapped_file *const *files, size_t count,
+		     const struct mapped_file *file)
 {
 	for (size_t i = 0; i < count; i++)
-		if (exes[i] == exe)
+		if (files[i] == file)
 			return true;
 	return false;
 }
 
-void unnamed_count(const struct unnamed *unnamed, const struct profile *profile, uint32_t stack,
-		   uint64_t samples, struct symbols *symbols)
+static void tell(struct symbols *symbols, const struct mapped_file *file,
+		 const struct unnamed_samples *samples)
 {
-	struct executable *exes[MAX_EXECUTABLES];
+	if (file->exe) {
+		symbols_add_unnamed(symbols, file->exe, samples->count);
+	} else if (file->kind == MAPPED_ANONYMOUS) {
+		char name[64];
+		snprintf(name, sizeof(name), "[jit] of %s", samples->comm);
+		symbols_add_unnamed_other(symbols, name,
+					  "code made at run time, without a perf map",
+					  "start node with --perf-basic-prof "
+					  "--interpreted-frames-native-stack, Java with a perf map "
+					  "agent or jcmd PID Compiler.perfmap, Python with -X perf",
+					  samples->count);
+	} else {
+		symbols_add_unnamed_other(symbols, file->name, "the file could not be read",
+					  "it was removed before it was seen, is no ELF file, or "
+					  "rights are missing: see hearth doctor",
+					  samples->count);
+	}
+}
+
+void unnamed_count(const struct unnamed *unnamed, const struct unnamed_samples *samples,
+		   struct symbols *symbols)
+{
+	const struct mapped_file *files[MAX_FILES];
+	const struct profile_stack *stacks = samples->profile->stacks;
 	size_t count = 0;
-	if (!unnamed->exe_of.count)
+	if (!unnamed->file_of.count)
 		return;
-	for (; stack && count < MAX_EXECUTABLES; stack = profile->stacks[stack].parent) {
-		struct executable *exe = map_get(&unnamed->exe_of, profile->stacks[stack].location);
-		if (exe && !is_among(exes, count, exe))
-			exes[count++] = exe;
+	for (uint32_t stack = samples->stack; stack && count < MAX_FILES;
+	     stack = stacks[stack].parent) {
+		const struct mapped_file *file = map_get(&unnamed->file_of, stacks[stack].location);
+		if (file && !is_among(files, count, file))
+			files[count++] = file;
 	}
 	for (size_t i = 0; i < count; i++)
-		symbols_add_unnamed(symbols, exes[i], samples);
+		tell(symbols, files[i], samples);
 }

@@ -201,7 +201,7 @@ static void what_has_no_name_says_why(void **state)
 	AUTO(batch)
 	batch = batch_of(stack_of(frames, 0, ARRAY_LEN(frames), STACK_USER_CUT), &some_thread);
 	AUTO(profile) profile = name(fixture, batch);
-	EXPECT_FRAMES(profile, "[unknown]", "[libgone.so+0x12af]", "[jit]", "[jit]",
+	EXPECT_FRAMES(profile, "[unknown]", "[unreadable libgone.so+0x12af]", "[jit]", "[jit]",
 		      "[program+0x10000000000]", "[cut: too deep]");
 	/* All JIT code is one place: its addresses mean nothing in the next process. */
 	assert_int_equal(profile->location_count, 1 + 5);
