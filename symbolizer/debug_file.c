@@ -342,18 +342,18 @@ static int find(struct search *search, const struct elf_file *executable, struct
 }
 
 int debug_file_find(struct debug_file *out, const struct elf_file *executable,
-		    const struct debug_search *given, struct err *err)
+		    const struct debug_search *search, struct err *err)
 {
-	AUTO_MEM struct search *search = calloc(1, sizeof(*search)); /* has paths */
-	if (!search)
+	AUTO_MEM struct search *state = calloc(1, sizeof(*state)); /* has paths */
+	if (!state)
 		return err_set(err, -ENOMEM, "debug file: %m");
-	search->given = given;
-	search->id_bytes = elf_file_build_id(executable, search->id);
-	int rc = debug_file_links_read(&search->links, executable, err);
+	state->given = search;
+	state->id_bytes = elf_file_build_id(executable, state->id);
+	int rc = debug_file_links_read(&state->links, executable, err);
 	if (rc)
 		return rc;
 	AUTO_FINI(debug_file_fini) struct debug_file found = {.fd = -1, .alternate_fd = -1};
-	rc = find(search, executable, &found, err);
+	rc = find(state, executable, &found, err);
 	if (rc)
 		return rc;
 	*out = found;

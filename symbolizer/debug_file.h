@@ -51,6 +51,6 @@ struct debug_file {
 /* The caller owns what is found, and gives it to debug_file_fini(). -ENOENT: there is none, with
  * a sentence that tells where it was looked for and what would help; -EAGAIN: there is none yet,
  * debuginfod has been asked; -ENOMEM, or what elf_file_sections() says of the executable. */
-int debug_file_find(struct debug_file *found, const struct elf_file *executable,
+int debug_file_find(struct debug_file *out, const struct elf_file *executable,
 		    const struct debug_search *search, struct err *err);
 void debug_file_fini(struct debug_file *found);
