@@ -2,16 +2,24 @@
 
 #include <ctype.h>
 #include <libiberty/demangle.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/auto.h"
 #include "base/buf.h"
 
 /* libiberty's own limit for C++ is 1 KiB, which names of templates pass; what it protects is
- * the stack, of which the worst names take some 200 bytes for each of theirs. */
-enum { MAX_MANGLED_BYTES = 4 << 10, MAX_READABLE_BYTES = 64 << 10 };
+ * the stack, of which the worst names take some 200 bytes for each of theirs, and several times
+ * that in builds with sanitizers. Few names are long, and those get a stack of their own. */
+enum {
+	MAX_MANGLED_BYTES = 64 << 10,
+	MAX_READABLE_BYTES = 256 << 10,
+	SHORT_BYTES = 4 << 10, /* with these a caller's stack suffices */
+	LONG_STACK_BYTES = 256 << 20,
+};
 
 struct sink {
 	struct buf text;
@@ -85,16 +93,69 @@ static char *demangle_d(const char *mangled)
 	return dlang_demangle(mangled, DMGL_PARAMS | DMGL_ANSI);
 }
 
+static char *demangle_itanium_or_rust(const char *mangled)
+{
+	char *rust = print(print_rust, mangled); /* legacy ones look like C++ */
+	return rust || mangled[1] == 'R' ? rust : print(print_cxx, mangled);
+}
+
+struct long_name {
+	const char *mangled;
+	char *readable;
+};
+
+static void *run_long(void *ctx)
+{
+	struct long_name *name = ctx;
+	name->readable = demangle_itanium_or_rust(name->mangled);
+	return NULL;
+}
+
+/* The stack is memory only as far as it is used, and gone when the name is there. */
+static char *demangle_long(const char *mangled)
+{
+	struct long_name name = {.mangled = mangled};
+	pthread_attr_t attributes;
+	pthread_t thread;
+	if (pthread_attr_init(&attributes))
+		return NULL;
+	bool runs = !pthread_attr_setstacksize(&attributes, LONG_STACK_BYTES) &&
+		    !pthread_create(&thread, &attributes, run_long, &name);
+	pthread_attr_destroy(&attributes);
+	if (runs)
+		pthread_join(thread, NULL);
+	return name.readable;
+}
+
+static char *demangle_plain(const char *mangled)
+{
+	if (mangled[0] != '_')
+		return NULL;
+	bool is_short = strnlen(mangled, SHORT_BYTES + 1) <= SHORT_BYTES;
+	if (mangled[1] == 'D')
+		return is_short ? demangle_d(mangled) : NULL;
+	if (mangled[1] != 'Z' && mangled[1] != 'R')
+		return NULL;
+	if (is_short)
+		return demangle_itanium_or_rust(mangled);
+	return strnlen(mangled, MAX_MANGLED_BYTES + 1) <= MAX_MANGLED_BYTES ? demangle_long(mangled)
+									    : NULL;
+}
+
+/* Stubs of the PLT are named after what they call. */
+static char *demangle_stub(const char *mangled, size_t name_bytes)
+{
+	AUTO_MEM char *name = strndup(mangled, name_bytes);
+	AUTO_MEM char *readable = name ? demangle_plain(name) : NULL;
+	char *stub = NULL;
+	if (readable && asprintf(&stub, "%s@plt", readable) < 0)
+		stub = NULL;
+	return stub;
+}
+
 char *demangle(const char *mangled)
 {
-	if (mangled[0] != '_' || strnlen(mangled, MAX_MANGLED_BYTES + 1) > MAX_MANGLED_BYTES)
-		return NULL;
-	if (mangled[1] == 'R')
-		return print(print_rust, mangled);
-	if (mangled[1] == 'D')
-		return demangle_d(mangled);
-	if (mangled[1] != 'Z')
-		return NULL;
-	char *legacy_rust = print(print_rust, mangled);
-	return legacy_rust ? legacy_rust : print(print_cxx, mangled);
+	size_t len_bytes = strnlen(mangled, MAX_MANGLED_BYTES);
+	bool is_stub = len_bytes > 4 && !strcmp(mangled + len_bytes - 4, "@plt");
+	return is_stub ? demangle_stub(mangled, len_bytes - 4) : demangle_plain(mangled);
 }

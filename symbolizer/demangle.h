@@ -2,7 +2,8 @@
  * demangle: C++ (Itanium), Rust (legacy and v0) and D names, by libiberty.
  *
  * Names come from strangers' files, and a short one can stand for gigabytes: input is at most
- * 4 KiB, output at most 64 KiB. Needs less than 1 MiB of stack. Any thread.
+ * 64 KiB (4 KiB for D), output at most 256 KiB. Needs less than 1 MiB of stack; names of more
+ * than 4 KiB are given a thread. Any thread.
  */
 #pragma once
 
