@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-enum { MAX_OPTIONS = 32, HELP_COLUMN = 26, MIN_MEMORY_BYTES = 16 << 20 };
+enum { MAX_OPTIONS = 32, HELP_COLUMN = 26, MIN_MEMORY_BYTES = 32 << 20 };
 
 static void print_option(const struct option_spec *spec)
 {
@@ -168,7 +168,7 @@ int option_memory(void *target, const char *value, struct err *err)
 	if (rc)
 		return rc;
 	if (bytes < MIN_MEMORY_BYTES)
-		return err_set(err, -EINVAL, "\"%s\" is too little; Hearth needs 16M at least",
+		return err_set(err, -EINVAL, "\"%s\" is too little; Hearth needs 32M at least",
 			       value);
 	*(uint64_t *)target = bytes;
 	return 0;

@@ -47,4 +47,4 @@ int option_flag(void *target, const char *value, struct err *err);     /* bool *
 int option_rate(void *target, const char *value, struct err *err);     /* uint32_t, 1..10000 */
 int option_duration(void *target, const char *value, struct err *err); /* int64_t, ns */
 int option_bytes(void *target, const char *value, struct err *err);    /* uint64_t: 10G, 512M */
-int option_memory(void *target, const char *value, struct err *err);   /* likewise, from 16M on */
+int option_memory(void *target, const char *value, struct err *err);   /* likewise, from 32M on */

@@ -63,7 +63,7 @@ static const struct option_spec record_options[] = {
 	 offsetof(struct record_config, duration_ns)},
 	{"rate", 'F', "HZ", "samples per second and CPU (default 99)", option_rate,
 	 offsetof(struct record_config, rate_hz)},
-	{"max-memory", 0, "BYTES", "memory; half of it for unwind information (default 160M)",
+	{"max-memory", 0, "BYTES", "memory, mostly for unwind information (default 256M)",
 	 option_memory, offsetof(struct record_config, max_memory_bytes)},
 	NAMING_OPTIONS(struct record_config, naming),
 	{"pid", 'p', "PID,...", "only these processes and what they start", option_pids, 0},

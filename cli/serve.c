@@ -27,7 +27,7 @@ static const struct option_spec serve_options[] = {
 	 offsetof(struct serve_config, rate_hz)},
 	{"max-disk", 0, "BYTES", "let the oldest history go beyond this (default 10G)",
 	 option_bytes, offsetof(struct serve_config, max_disk_bytes)},
-	{"max-memory", 0, "BYTES", "memory; half of it for unwind information (default 160M)",
+	{"max-memory", 0, "BYTES", "memory, mostly for unwind information (default 256M)",
 	 option_memory, offsetof(struct serve_config, max_memory_bytes)},
 	{"ring-bytes", 0, "BYTES", "memory between kernel and user space (default 8M)",
 	 option_bytes, offsetof(struct serve_config, ring_bytes)},

@@ -13,7 +13,7 @@ enum {
 	MAX_CUT_PERMILLE = 10, /* what is not worth a word */
 };
 
-static const char more_memory[] = "give Hearth more memory: hearth serve --max-memory 320M";
+static const char more_memory[] = "give Hearth more memory: hearth serve --max-memory 512M";
 
 /* What helps against an end, by number (profile/ledger.h); for code that lies in a file, and for
  * code made at run time. */

@@ -17,7 +17,7 @@
 enum {
 	DEFAULT_RATE_HZ = 99,
 	DEFAULT_RING_BYTES = 8 << 20,
-	DEFAULT_MEMORY_BYTES = 160 << 20,
+	DEFAULT_MEMORY_BYTES = 256 << 20,
 	MAX_UMEM_BYTES = 1 << 30,
 	QUEUE_SAMPLES = 1 << 20,
 };
@@ -156,11 +156,11 @@ static void *run_namer(void *ctx)
 }
 
 /* The kernel masks each index into its memory, which takes a power of two: the largest one within
- * the quarter. */
+ * an eighth. */
 static uint32_t umem_bytes(uint64_t max_memory_bytes)
 {
 	uint32_t size_bytes = MAX_UMEM_BYTES;
-	while (size_bytes > max_memory_bytes / 4 &&
+	while (size_bytes > max_memory_bytes / 8 &&
 	       size_bytes > (uint32_t)sysconf(_SC_PAGESIZE) * 4)
 		size_bytes /= 2;
 	return size_bytes;
@@ -177,7 +177,7 @@ static int open_unwinder(struct profiler *profiler, struct err *err)
 	struct unwinder_options unwinding = {
 		.umem = profiler->umem,
 		.cache_directory = options->cache_directory,
-		.max_bytes = options->max_memory_bytes / 4,
+		.max_bytes = options->max_memory_bytes / 2,
 	};
 	rc = unwinder_new(&profiler->unwinder, &unwinding, err);
 	return rc ? rc : row_loader_new(&profiler->row_loader, profiler->unwinder, err);

@@ -22,8 +22,8 @@ struct profiler; /* opaque */
 struct profiler_options {
 	uint32_t rate_hz;    /* 0: 99 */
 	uint32_t ring_bytes; /* 0: 8 MiB; rounded up to a power of two of pages */
-	/* Of Hearth as a whole; 0: 160 MiB. A quarter is for rows of unwind information in the
-	 * kernel, a quarter for those in user space. */
+	/* Of Hearth as a whole; 0: 256 MiB. An eighth is for rows of unwind information in the
+	 * kernel, half for those in user space. */
 	uint64_t max_memory_bytes;
 	const char *cache_directory; /* for what is read from executables; NULL: not kept */
 	struct symbols

@@ -22,7 +22,7 @@ enum {
 	MAX_FILES = 16384,
 	MAX_RANGES = 1 << 16,
 	MAX_CACHE_BYTES = 256 << 20,
-	DEFAULT_MAX_BYTES = 40 << 20,
+	DEFAULT_MAX_BYTES = 128 << 20,
 };
 
 /* A program that is started again and again is not read again and again. */

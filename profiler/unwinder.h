@@ -22,7 +22,7 @@ struct unwinder_options {
 	/* Where rows are kept between runs, made when missing; NULL: nowhere. A cache that cannot be
 	 * used is no failure. */
 	const char *cache_directory;
-	/* Of rows; 0: 40 MiB. Beyond it those go that were not needed for the longest time, and are
+	/* Of rows; 0: 128 MiB. Beyond it those go that were not needed for the longest time, and are
 	 * read again when they are. What one file takes may be more. */
 	uint64_t max_bytes;
 };

@@ -39,7 +39,7 @@ static void files_that_are_wrong(void **state)
 		{"rate =\n", "hearth.conf:1: "},
 		{"max-disk = much\n", "hearth.conf:1: \"much\" is not a size"},
 		{"max-memory = much\n", "hearth.conf:1: \"much\" is not a size"},
-		{"max-memory = 15M\n", "hearth.conf:1: \"15M\" is too little"},
+		{"max-memory = 31M\n", "hearth.conf:1: \"31M\" is too little"},
 		{"ring-bytes = -1\n", "hearth.conf:1: \"-1\" is not a size"},
 		{"insecure = maybe\n", "hearth.conf:1: \"maybe\" is neither true nor false"},
 		{"\n\nlisten\n", "hearth.conf:3: this is not `name = value`"},

@@ -107,8 +107,8 @@ static void usage_errors(void **state)
 		{{"--memory", "much"}, "--memory: \"much\" is not a size"},
 		{{"--memory", "0"}, "\"0\" is not a size"},
 		{{"--memory", "-16M"}, "\"-16M\" is not a size"},
-		{{"--memory", "16"}, "\"16\" is too little; Hearth needs 16M at least"},
-		{{"--memory", "16777215"}, "\"16777215\" is too little"},
+		{{"--memory", "16"}, "\"16\" is too little; Hearth needs 32M at least"},
+		{{"--memory", "33554431"}, "\"33554431\" is too little"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct settings settings = {0};
@@ -126,7 +126,7 @@ static void values(void **state)
 {
 	(void)state;
 	static const char *const args[] = {"--name", "a",         "-F99",         "--flag", "-d",
-					   "1h30m",  "--size=2K", "--memory=16M", NULL};
+					   "1h30m",  "--size=2K", "--memory=32M", NULL};
 	struct settings settings = {0};
 	struct outcome outcome = parse(&settings, args, STDERR_FILENO);
 	assert_int_equal(outcome.code, -1);
@@ -137,7 +137,7 @@ static void values(void **state)
 	assert_int_equal(settings.rate_hz, 99);
 	assert_int_equal(settings.duration_ns, 5400 * INT64_C(1000000000));
 	assert_int_equal(settings.size_bytes, 2048);
-	assert_int_equal(settings.memory_bytes, 16777216);
+	assert_int_equal(settings.memory_bytes, 33554432);
 }
 
 /* From the first operand on, everything is the operand's own. */

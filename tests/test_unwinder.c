@@ -148,7 +148,7 @@ static void expect(struct unwinder *unwinder, struct unwind_memory wanted)
 static void rows_are_read_once(void **state)
 {
 	struct fixture *fixture = *state;
-	const uint64_t default_bytes = 40 << 20;
+	const uint64_t default_bytes = 128 << 20;
 	AUTO(unwinder) unwinder = unwinder_of(0, NULL);
 	expect(unwinder, (struct unwind_memory){.cap_bytes = default_bytes});
 	for (int round = 0; round < 3; round++)
