@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-enum { MAX_STACKS = 1024 };
+/* Behind what the machine is there for, but never without a share: idle priority would get none
+ * where all CPUs are busy, and the namer may wait for the rows that are being read. */
+enum { MAX_STACKS = 1024, NICE = 5 };
 
 struct row_loader {
 	struct unwinder *unwinder;
@@ -38,6 +42,8 @@ static void *run_loader(void *ctx)
 	struct row_loader *loader = ctx;
 	struct raw_stack *stack;
 	pthread_setname_np(pthread_self(), "hearth-rows");
+	/* Of this thread alone: setpriority(2), C library/kernel differences. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	while ((stack = take_stack(loader)) != NULL) {
 		unwinder_prepare(loader->unwinder, stack);
 		raw_stack_unref(stack);
