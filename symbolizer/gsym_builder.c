@@ -293,9 +293,9 @@ int gsym_builder_add_function(struct gsym_builder *builder, const struct gsym_fu
 	int rc = check_room(builder, sizeof(*builder->added));
 	if (rc)
 		return rc;
-	uint32_t flags = function->source == GSYM_FROM_UNWIND_ROWS || !function->name
-				 ? GSYM_FLAG_MARK_ONLY
-				 : 0;
+	uint32_t flags = function->name_wins ? GSYM_FLAG_NAME_WINS : 0;
+	if (function->source == GSYM_FROM_UNWIND_ROWS || !function->name)
+		flags |= GSYM_FLAG_MARK_ONLY;
 	struct added *old = find_added(builder, function->range.start_vaddr, function->source);
 	if (old)
 		return replace(builder, old, function, flags);
@@ -327,14 +327,9 @@ static bool is_mangled(const char *name)
 	return begins_with(name, "_Z") || begins_with(name, "_R") || begins_with(name, "_D");
 }
 
-/* DWARF names what the programmer wrote. The symbol tells more when it names the clone that the
- * compiler made of it ("f.constprop.0", "f.cold"), and when it is mangled and DWARF's is not, for
- * then it has the types of the arguments. Other symbols may be aliases. */
+/* A symbol that is mangled has the types of the arguments, and tells of a clone. */
 static bool tells_more(const char *symbol, const char *name)
 {
-	size_t len = strlen(name);
-	if (!strncmp(symbol, name, len) && symbol[len] == '.')
-		return true;
 	return is_mangled(symbol) && !is_mangled(name);
 }
 
@@ -349,8 +344,9 @@ static void take_symbol_names(struct gsym_builder *builder)
 		if (!symbol)
 			continue;
 		struct gsym_function_bytes function = bytes_of(builder, added);
-		uint32_t symbol_name = bytes_of(builder, symbol).name;
-		if (function.name == builder->unnamed ||
+		struct gsym_function_bytes names = bytes_of(builder, symbol);
+		uint32_t symbol_name = names.name;
+		if ((names.flags & GSYM_FLAG_NAME_WINS) || function.name == builder->unnamed ||
 		    tells_more(builder->strings.data + symbol_name,
 			       builder->strings.data + function.name))
 			patch_name(builder, added, symbol_name);

@@ -6,6 +6,7 @@
  * is held in memory is what will be in the file. All addresses are vaddr. One thread.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,6 +64,7 @@ struct gsym_function {
 	struct gsym_range range;
 	uint32_t name; /* string */
 	enum gsym_source source;
+	bool name_wins; /* over the name that a greater source has for the same start */
 	const struct gsym_line *lines; /* by vaddr */
 	size_t line_count;
 	const struct gsym_inline *inlines;

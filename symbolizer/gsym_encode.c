@@ -443,7 +443,7 @@ int gsym_encode(struct gsym_encoder *encoder, struct buf *out, const struct gsym
 	if (rc)
 		return rc;
 	size_t begin = out->len_bytes;
-	rc = encode(encoder, out, function, flags & (GSYM_FLAG_FOLDED | GSYM_FLAG_MARK_ONLY));
+	rc = encode(encoder, out, function, flags & ~(GSYM_FLAG_LINE_STOPS | GSYM_FLAG_CALL_STOPS));
 	if (rc) {
 		out->len_bytes = begin;
 		out->error = 0;

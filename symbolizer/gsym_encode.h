@@ -17,6 +17,7 @@
 enum gsym_flag {
 	GSYM_FLAG_FOLDED = 1 << 0,
 	GSYM_FLAG_MARK_ONLY = 1 << 1,
+	GSYM_FLAG_NAME_WINS = 1 << 4, /* for the builder, see struct gsym_function */
 	/* Written by gsym_encode(): tables follow, as gsym_decode.h has them. */
 	GSYM_FLAG_LINE_STOPS = 1 << 2,
 	GSYM_FLAG_CALL_STOPS = 1 << 3,

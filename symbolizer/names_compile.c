@@ -5,6 +5,7 @@
 
 #include "symbolizer/function_bounds.h"
 #include "symbolizer/gsym_symbols.h"
+#include "symbolizer/pclntab.h"
 #include "symbolizer/symtab.h"
 
 /* What can be left out costs its names only; what cannot, ends the compilation. */
@@ -30,10 +31,7 @@ static int read_symbols(struct symtab **tab, const struct elf_file *file, struct
 	return rc == -ENOMEM ? rc : 0;
 }
 
-/* Of aliases at one address the builder keeps the first: from the executable itself, unless it was
- * stripped and has only those that it exports. Clones have names of their own where the executable
- * says so, as in llvm-symbolizer, nm and perf; where that was stripped and a debug file is asked,
- * it is the function as DWARF names it, as in gdb. */
+/* Of two tables with a name for one address the builder keeps the first. */
 static int add_symbols(struct gsym_builder *builder, const struct names_input *input,
 		       struct symtab **best, struct names_stats *stats, struct err *err)
 {
@@ -44,21 +42,19 @@ static int add_symbols(struct gsym_builder *builder, const struct names_input *i
 		rc = read_symbols(&own, input->file, stats);
 	if (rc)
 		return err_set(err, rc, "symbol table: %m");
-	bool own_first = own && !symtab_is_stripped(own);
 	struct err problem = {0};
-	if (own && own_first)
-		rc = gsym_symbols_add(builder, own, false, &problem);
+	if (own)
+		rc = gsym_symbols_add(builder, own, true, &problem);
 	if (!rc && debug)
-		rc = gsym_symbols_add(builder, debug, true, &problem);
-	if (!rc && own && !own_first)
-		rc = gsym_symbols_add(builder, own, false, &problem);
+		rc = gsym_symbols_add(builder, debug, false, &problem);
 	if (is_final(rc))
 		return err_set(err, rc, "%s", problem.text);
 	if (rc)
 		note(stats, &problem);
 	stats->symbols = (debug ? symtab_count(debug) : 0) + (own ? symtab_count(own) : 0);
-	stats->is_stripped = !own_first && (!debug || symtab_is_stripped(debug));
-	*best = own_first || !debug ? TAKE(own) : TAKE(debug);
+	bool own_is_full = own && !symtab_is_stripped(own);
+	stats->is_stripped = !own_is_full && (!debug || symtab_is_stripped(debug));
+	*best = own_is_full || !debug ? TAKE(own) : TAKE(debug);
 	return 0;
 }
 
@@ -88,6 +84,18 @@ static int add_dwarf(struct gsym_builder *builder, const struct names_input *inp
 	return is_final(rc) ? err_set(err, rc, "%s", problem.text) : 0;
 }
 
+static int add_go(struct gsym_builder *builder, const struct elf_file *file,
+		  struct names_stats *stats, struct err *err)
+{
+	struct err problem = {0};
+	struct pclntab_stats go = {0};
+	int rc = pclntab_compile(file, builder, &go, &problem);
+	stats->go_functions = go.functions;
+	if (rc && rc != -ENOENT)
+		note(stats, &problem);
+	return is_final(rc) ? err_set(err, rc, "%s", problem.text) : 0;
+}
+
 static int add_bounds(struct gsym_builder *builder, const struct elf_file *file,
 		      struct names_stats *stats, struct err *err)
 {
@@ -109,6 +117,8 @@ static int add_all(struct gsym_builder *builder, const struct names_input *input
 {
 	AUTO(symtab) symbols = NULL;
 	int rc = add_symbols(builder, input, &symbols, stats, err);
+	if (!rc && input->file)
+		rc = add_go(builder, input->file, stats, err);
 	if (!rc && input->file)
 		rc = add_bounds(builder, input->file, stats, err);
 	if (!rc)
