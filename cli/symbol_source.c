@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -73,7 +74,6 @@ static int compile(struct symbol_source *source, const struct names_input *input
 	int rc = names_compile(input, MAX_NAMES_BYTES, out_fd, &stats, err);
 	if (rc)
 		return err_wrap(err, rc, "%s", source->name);
-	source->is_stripped = stats.is_stripped;
 	if (stats.problem.code)
 		snprintf(source->problem, sizeof(source->problem), "%s", stats.problem.text);
 	return 0;

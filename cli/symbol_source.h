@@ -3,16 +3,13 @@
  * data directory, or compiled on the spot.
  */
 #pragma once
-#include <stdbool.h>
-
 #include "base/auto.h"
 #include "base/err.h"
 #include "symbolizer/gsym.h"
 
 struct symbol_source {
 	struct gsym *gsym;
-	char *name;        /* of the file, for marks of functions without a name */
-	bool is_stripped;  /* it has no full symbol table, nor a debug file */
+	char *name;        /* of the file, or its build ID */
 	char problem[256]; /* why names may be missing; "": nothing known */
 };
 

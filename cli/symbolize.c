@@ -13,7 +13,6 @@
 #include "cli/commands.h"
 #include "cli/symbol_source.h"
 #include "symbolizer/demangle_cache.h"
-#include "symbolizer/function_bounds.h"
 
 enum { MAX_FRAMES = 256, MAX_LINE_BYTES = 32 << 20, MAX_NAMES_BYTES = 64 << 20 };
 
@@ -61,7 +60,7 @@ const struct command command_symbolize = {
 		"\"inlined\" is whether the function was inlined into the next. Columns are not\n"
 		"kept and always 0. Names come from the symbol table, from DWARF in the file or\n"
 		"in its debug file (searched below /usr/lib/debug, as gdb does), and from Go's\n"
-		"own tables; functions without a name are told apart by unwind entries.\n"
+		"own tables.\n"
 		"\n"
 		"With --data DIR names are compiled once and kept in DIR/cache. --build-id looks\n"
 		"there (default /var/lib/hearth), and in /usr/lib/debug/.build-id.\n",
@@ -130,12 +129,10 @@ static int answer(struct symbolizing *all, uint64_t vaddr)
 {
 	struct gsym_frame frames[MAX_FRAMES];
 	struct gsym_answer answer = {0};
-	char mark[FUNCTION_MARK_BYTES];
 	bool found = gsym_lookup(all->source.gsym, vaddr, frames, MAX_FRAMES, &answer);
-	if (found && answer.has_mark_only && answer.frame_count) {
-		function_mark(mark, all->source.name, answer.start_vaddr, all->source.is_stripped);
-		frames[answer.frame_count - 1].name = mark;
-	}
+	/* A function that nobody named has bounds only, and those are not asked for. */
+	if (!found || answer.has_mark_only)
+		answer.frame_count = 0;
 	demangle_cache_sweep(all->names);
 	buf_clear(&all->line);
 	struct json json = json_to(&all->line);
