@@ -290,11 +290,46 @@ static void this_process(void **state)
 	assert_int_equal(wanted, 0);
 }
 
+static const struct {
+	const char *text;
+	int code;
+	uint32_t uid, ns_pid;
+} statuses[] = {
+	{"Name:\tcat\nUid:\t1\t2\t3\t4\nNSpid:\t77\nNSpgid:\t78\n", 0, 2, 77},
+	{"Name:\tcat\nUid:\t0\t0\t0\t0\nNSpid:\t77\t9\t1\n", 0, 0, 1},
+	{"Name:\tUid:\nUid:\t5\t6\t7\t8\nNSpid:\t4294967295\n", 0, 6, UINT32_MAX},
+	{"", -EBADMSG, 0, 0},
+	{"Name:\tcat\n", -EBADMSG, 0, 0},
+	{"Name:\tcat\nUid:\t1\t2\t3\t4\n", -EBADMSG, 0, 0},
+	{"Name:\tcat\nNSpid:\t77\n", -EBADMSG, 0, 0},
+	{"Name:\tcat\nUid:\t1\nNSpid:\t77\n", -EBADMSG, 0, 0},
+	{"Name:\tcat\nUid:\tx\ty\nNSpid:\t77\n", -EBADMSG, 0, 0},
+	{"Name:\tcat\nUid:\t1\t2\t3\t4\nNSpid:\n", -EBADMSG, 0, 0},
+	{"Name:\tcat\nUid:\t1\t2\t3\t4\nNSpid:\t77", -EBADMSG, 0, 0}, /* torn: 77 or 770? */
+	{"Name:\tcat\nUid:\t1\t2\t3\t4\nNSpid:\t77x\n", -EBADMSG, 0, 0},
+};
+
+static void status_files(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		struct proc_status status = {1234, 5678};
+		assert_int_equal(proc_status_parse(&status, statuses[i].text), statuses[i].code);
+		assert_int_equal(status.uid, statuses[i].code ? 1234 : statuses[i].uid);
+		assert_int_equal(status.ns_pid, statuses[i].code ? 5678 : statuses[i].ns_pid);
+	}
+	struct proc_status own;
+	assert_int_equal(proc_read_status(&own, (uint32_t)getpid()), 0);
+	assert_int_equal(own.uid, geteuid());
+	assert_int_equal(proc_read_status(&own, UINT32_MAX), -ESRCH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stats_that_are_none),
 		cmocka_unit_test(stats),
+		cmocka_unit_test(status_files),
 		cmocka_unit_test(lines_that_are_no_mapping),
 		cmocka_unit_test(mappings),
 		cmocka_unit_test(cgroups),
