@@ -19,8 +19,9 @@ struct reader {
 
 static inline struct reader reader_of(const void *data, size_t len_bytes)
 {
-	const uint8_t *pos = (const uint8_t *)data;
-	return (struct reader){.pos = pos, .end = pos ? pos + len_bytes : pos};
+	/* Of no data, an empty string: to NULL nothing may be added, not even 0. */
+	const uint8_t *pos = (const uint8_t *)(data ? data : "");
+	return (struct reader){.pos = pos, .end = data ? pos + len_bytes : pos};
 }
 
 static inline size_t reader_left_bytes(const struct reader *r)

@@ -74,8 +74,8 @@ static inline const struct dwarf_abbrev *dwarf_abbrevs_find(const struct dwarf_a
 static inline void dwarf_abbrev_skip(const struct dwarf_abbrevs *abbrevs,
 				     const struct dwarf_abbrev *abbrev, struct reader *r)
 {
-	const struct dwarf_step *step = abbrevs->steps + abbrev->first_step;
-	for (uint32_t i = 0; i < abbrev->step_count; i++, step++) {
+	for (uint32_t i = 0; i < abbrev->step_count; i++) {
+		const struct dwarf_step *step = &abbrevs->steps[abbrev->first_step + i];
 		reader_skip(r, step->fixed_bytes);
 		dwarf_form_skip(r, step->form, abbrevs->shape);
 	}

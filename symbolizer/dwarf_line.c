@@ -200,10 +200,12 @@ static int end_sequence(struct table *table)
 {
 	struct dwarf_lines *lines = table->lines;
 	size_t row_count = lines->row_count - table->first_row;
-	struct dwarf_line_row *rows = lines->rows + table->first_row;
+	if (row_count == 0)
+		return 0;
+	struct dwarf_line_row *rows = &lines->rows[table->first_row];
 	if (!table->is_sorted)
 		qsort(rows, row_count, sizeof(*rows), compare_rows);
-	if (row_count == 0 || !dwarf_code_holds(table->code, rows[0].vaddr, table->state.vaddr)) {
+	if (!dwarf_code_holds(table->code, rows[0].vaddr, table->state.vaddr)) {
 		lines->row_count = table->first_row;
 		return 0;
 	}

@@ -229,9 +229,9 @@ static int read_root(struct dwarf_unit *unit, struct err *err)
 	if (r.bad || !abbrev)
 		return err_set(err, -EBADMSG, "its first entry cannot be read");
 	struct root root = {0};
-	const struct dwarf_attribute *attribute =
-		unit->abbrevs->attributes + abbrev->first_attribute;
-	for (uint32_t i = 0; i < abbrev->attribute_count; i++, attribute++) {
+	for (uint32_t i = 0; i < abbrev->attribute_count; i++) {
+		const struct dwarf_attribute *attribute =
+			&unit->abbrevs->attributes[abbrev->first_attribute + i];
 		struct dwarf_value value = dwarf_form_read(&r, attribute->form, attribute->constant,
 							   unit->abbrevs->shape);
 		struct dwarf_value *kept = root_value(&root, attribute->name);
@@ -334,9 +334,9 @@ void dwarf_entry_read(const struct dwarf_unit *unit, const struct dwarf_abbrev *
 		      struct reader *r, struct dwarf_entry *entry)
 {
 	*entry = (struct dwarf_entry){.abbrev = abbrev};
-	const struct dwarf_attribute *attribute =
-		unit->abbrevs->attributes + abbrev->first_attribute;
-	for (uint32_t i = 0; i < abbrev->attribute_count; i++, attribute++) {
+	for (uint32_t i = 0; i < abbrev->attribute_count; i++) {
+		const struct dwarf_attribute *attribute =
+			&unit->abbrevs->attributes[abbrev->first_attribute + i];
 		struct dwarf_value value = dwarf_form_read(r, attribute->form, attribute->constant,
 							   unit->abbrevs->shape);
 		struct dwarf_value *kept = entry_value(entry, attribute->name);
