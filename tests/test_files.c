@@ -107,6 +107,7 @@ static void what_has_no_file(void **state)
 		{"/dev/zero", "[jit]", MAPPED_ANONYMOUS},
 		{"/SYSV00000000", "[jit]", MAPPED_ANONYMOUS},
 		{"/anon_hugepage", "[jit]", MAPPED_ANONYMOUS},
+		{"[vsyscall]", "[vsyscall]", MAPPED_VDSO},
 		{"[vdso]", "[vdso]", MAPPED_VDSO},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -313,6 +314,35 @@ static void unused_files_are_let_go(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* Told by the name alone, and for each process anew: no code, but a file to be read. */
+static void jitdumps(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		const char *name;
+		bool is_dump;
+	} rows[] = {
+		{"jit-1.dump", true},      {"jit-4294967295.dump", true}, {"jit-.dump", false},
+		{"jit-x.dump", false},     {"jit-1.dump.so", false},      {"a-jit-1.dump", false},
+		{"jit-1.dumpling", false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char path[600];
+		snprintf(path, sizeof(path), "%s/%s", fixture->dir, rows[i].name);
+		AUTO_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		assert_true(fd >= 0);
+		struct file_sight sight = by_inode(path);
+		struct mapped_file *file = files_get(fixture->files, &sight);
+		assert_int_equal(file->kind == MAPPED_JITDUMP, rows[i].is_dump);
+		struct stat st;
+		if (rows[i].is_dump) {
+			assert_int_equal(fstat(file->dump_fd, &st), 0);
+			assert_int_equal(st.st_ino, sight.inode);
+		}
+		mapped_file_unref(file);
+	}
+}
+
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -322,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FILES(what_has_no_file),
 		WITH_FILES(the_vdso_has_names_but_not_that_of_32_bits),
+		WITH_FILES(jitdumps),
 		WITH_FILES(what_cannot_be_read),
 		WITH_FILES(opening_a_fifo_is_not_even_tried),
 		WITH_FILES(another_file_at_the_path),
