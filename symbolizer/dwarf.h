@@ -57,7 +57,8 @@ struct dwarf_stats {
 };
 
 /* Add all functions of the input to the builder; nothing is undone on failure. stats is always
- * written. -ENOENT: no DWARF; -EBADMSG: no unit could be read; -ENOSPC: beyond a limit, with a
- * sentence that says which; -ECANCELED; -ENOMEM; -EOPNOTSUPP; pread(2)'s errors. */
+ * written. -ENOENT: no DWARF; -ENOSPC: beyond a limit, with a sentence that says which;
+ * -ECANCELED; -ENOMEM; pread(2)'s errors; -EBADMSG, -ENODATA or -EOPNOTSUPP: no unit or no
+ * section could be read, with what was wrong with the first. */
 int dwarf_compile(const struct dwarf_input *input, struct gsym_builder *builder,
 		  const struct dwarf_limits *limits, struct dwarf_stats *stats, struct err *err);

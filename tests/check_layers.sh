@@ -23,10 +23,11 @@ declare -A may=(
 	[cli]='(base|profile|symbolizer|storage|profiler|web|cli)/'
 )
 
-# outside library: the folder that alone includes it, a tab, the header names
+# outside library: the folders that alone include it, a tab, the header names
 libraries='profile	protobuf-c/|google/protobuf
 symbolizer	libelf\.h|gelf\.h|libdwarf|dwarf\.h|lzma\.h|elfutils/|demangle\.h>|libiberty
-storage	sqlite3|zstd\.h|zdict\.h
+storage	sqlite3|zdict\.h
+(symbolizer|storage)	zstd\.h
 profiler	bpf/(libbpf|bpf|btf)\.h
 web	microhttpd
 cli	getopt\.h|argp\.h'
@@ -47,7 +48,7 @@ check_library_owners()
 {
 	local owner pattern
 	while IFS=$'\t' read -r owner pattern; do
-		lint_files . "^(${floors// /|})/.*\.[ch]\$" | grep -v "^$owner/" |
+		lint_files . "^(${floors// /|})/.*\.[ch]\$" | grep -vE "^$owner/" |
 			xargs -r -d '\n' grep -nE "$any($pattern)" /dev/null |
 			sed "s|\$|   (only $owner/ may include this library)|" || true
 	done <<<"$libraries"

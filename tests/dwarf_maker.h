@@ -59,6 +59,7 @@ static inline void dwarf_maker_image(struct buf *out, const struct dwarf_maker_s
 	}
 	headers[count].sh_type = SHT_STRTAB;
 	headers[count].sh_offset = out->len_bytes;
+	buf_append_u8(out, 0);
 	for (size_t i = 0; i < count; i++) {
 		headers[i].sh_name = (Elf64_Word)(out->len_bytes - headers[count].sh_offset);
 		buf_append(out, sections[i].name, strlen(sections[i].name) + 1);
