@@ -82,7 +82,7 @@ static const uint8_t abbrevs[] = {
 #define FUNCTION(code, vaddr, bytes) (code), U64(vaddr), U32(bytes)
 enum { FIRST = 11 };
 
-static const uint8_t good[] = {HEADER(24), 1, FUNCTION(4, TEXT, 16), 'f', 0, FUNCTION(10, 0, 0)};
+static const uint8_t good[] = {HEADER(17), 1, FUNCTION(4, TEXT, 16), 'f', 0, 0};
 
 struct row {
 	const char *what;
