@@ -262,13 +262,17 @@ static int replace(struct gsym_builder *builder, struct added *old,
 		   const struct gsym_function *function, uint32_t flags)
 {
 	struct gsym_function_bytes before = bytes_of(builder, old);
-	uint32_t name = function->name ? function->name : builder->unnamed;
-	flags |= before.flags & GSYM_FLAG_FOLDED;
+	struct gsym_function twin = *function;
+	/* Of symbols for one address the name that came first stays, whoever knows the lines. */
+	if (function->source == GSYM_FROM_SYMBOL_TABLE)
+		twin.name = before.name;
+	uint32_t name = twin.name ? twin.name : builder->unnamed;
+	flags |= before.flags & (GSYM_FLAG_FOLDED | GSYM_FLAG_NAME_WINS);
 	if (name != before.name && function->source == GSYM_FROM_DWARF)
 		flags |= GSYM_FLAG_FOLDED; /* symbols have aliases */
 	struct added now;
 	size_t begin = builder->functions.len_bytes;
-	int rc = encode(builder, function, flags, &now);
+	int rc = encode(builder, &twin, flags, &now);
 	if (rc)
 		return rc;
 	bool is_better = now.size_bytes > old->size_bytes ||

@@ -1,0 +1,238 @@
+/*
+ * Damaged GSYM files are refused, and the builder's rules: which name stays, what is cut.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+#include "base/buf.h"
+#include "symbolizer/gsym.h"
+#include "symbolizer/gsym_file.h"
+
+enum { MAX_BYTES = 1 << 20 };
+
+struct added {
+	uint64_t start_vaddr, end_vaddr;
+	const char *name; /* NULL: none */
+	enum gsym_source source;
+	bool name_wins;
+};
+
+static void add(struct gsym_builder *builder, const struct added *added)
+{
+	struct gsym_function function = {
+		.range = {added->start_vaddr, added->end_vaddr},
+		.source = added->source,
+		.name_wins = added->name_wins,
+	};
+	if (added->name)
+		assert_int_equal(gsym_builder_add_string(builder, added->name, strlen(added->name),
+							 &function.name),
+				 0);
+	assert_int_equal(gsym_builder_add_function(builder, &function), 0);
+}
+
+/* The file's descriptor; the caller closes it. */
+static int written(const struct added *added, size_t count)
+{
+	AUTO(gsym_builder) builder = NULL;
+	assert_int_equal(gsym_builder_new(&builder, MAX_BYTES, NULL), 0);
+	for (size_t i = 0; i < count && added[i].end_vaddr; i++)
+		add(builder, &added[i]);
+	int fd = memfd_create("gsym", MFD_CLOEXEC);
+	assert_int_equal(gsym_builder_write(builder, fd, NULL, 0, NULL), 0);
+	return fd;
+}
+
+static void rules_of_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct added added[3];
+		uint64_t asked_vaddr;
+		const char *name; /* NULL: nothing is there */
+		bool is_folded, has_mark_only;
+	} rows[] = {
+		{"the first byte", {{16, 32, "f", GSYM_FROM_DWARF}}, 16, "f"},
+		{"the last byte", {{16, 32, "f", GSYM_FROM_DWARF}}, 31, "f"},
+		{"before all", {{16, 32, "f", GSYM_FROM_DWARF}}, 15, NULL},
+		{"behind all", {{16, 32, "f", GSYM_FROM_DWARF}}, 32, NULL},
+		{"far behind", {{16, 32, "f", GSYM_FROM_DWARF}}, UINT64_MAX, NULL},
+		{"the greater source",
+		 {{16, 32, "s", GSYM_FROM_SYMBOL_TABLE}, {16, 32, "d", GSYM_FROM_DWARF}},
+		 20,
+		 "d"},
+		{"a symbol whose name wins",
+		 {{16, 32, "s", GSYM_FROM_SYMBOL_TABLE, true}, {16, 32, "d", GSYM_FROM_DWARF}},
+		 20,
+		 "s"},
+		{"a mangled symbol",
+		 {{16, 32, "_Z1fv", GSYM_FROM_SYMBOL_TABLE}, {16, 32, "f", GSYM_FROM_DWARF}},
+		 20,
+		 "_Z1fv"},
+		{"the inner of two",
+		 {{16, 64, "outer", GSYM_FROM_DWARF}, {32, 48, "inner", GSYM_FROM_DWARF}},
+		 40,
+		 "inner"},
+		{"the outer behind the inner",
+		 {{16, 64, "outer", GSYM_FROM_DWARF}, {32, 48, "inner", GSYM_FROM_DWARF}},
+		 48,
+		 "outer"},
+		{"a symbol inside of what DWARF knows",
+		 {{16, 64, "d", GSYM_FROM_DWARF}, {32, 48, "label", GSYM_FROM_SYMBOL_TABLE}},
+		 40,
+		 "d"},
+		{"the rest of a symbol",
+		 {{16, 64, "s", GSYM_FROM_SYMBOL_TABLE}, {16, 48, "d", GSYM_FROM_DWARF}},
+		 50,
+		 "s"},
+		{"two names from DWARF",
+		 {{16, 32, "a", GSYM_FROM_DWARF}, {16, 32, "b", GSYM_FROM_DWARF}},
+		 20,
+		 "a",
+		 .is_folded = true},
+		{"one name twice",
+		 {{16, 32, "a", GSYM_FROM_DWARF}, {16, 32, "a", GSYM_FROM_DWARF}},
+		 20,
+		 "a"},
+		{"aliases are not folded",
+		 {{16, 32, "a", GSYM_FROM_SYMBOL_TABLE}, {16, 32, "b", GSYM_FROM_SYMBOL_TABLE}},
+		 20,
+		 "a"},
+		{"no end",
+		 {{16, 16, "open", GSYM_FROM_SYMBOL_TABLE}, {32, 48, "next", GSYM_FROM_DWARF}},
+		 31,
+		 "open"},
+		{"no end, and nothing behind", {{16, 16, "open", GSYM_FROM_DWARF}}, 17, NULL},
+		{"no name", {{16, 32, NULL, GSYM_FROM_DWARF}}, 20, "[unnamed]", false, true},
+		{"no name, but a symbol's",
+		 {{16, 32, NULL, GSYM_FROM_PCLNTAB}, {16, 32, "s", GSYM_FROM_SYMBOL_TABLE}},
+		 20,
+		 "s",
+		 false,
+		 true},
+		{"bounds only", {{16, 32, "[x]", GSYM_FROM_UNWIND_ROWS}}, 20, "[x]", false, true},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		print_message("%s\n", rows[i].what);
+		AUTO_FD fd = written(rows[i].added, ARRAY_LEN(rows[i].added));
+		AUTO(gsym) gsym = NULL;
+		assert_int_equal(gsym_open(&gsym, fd, NULL), 0);
+		struct gsym_frame frame;
+		struct gsym_answer answer;
+		bool found = gsym_lookup(gsym, rows[i].asked_vaddr, &frame, 1, &answer);
+		assert_int_equal(found, rows[i].name != NULL);
+		if (!found)
+			continue;
+		assert_string_equal(frame.name, rows[i].name);
+		assert_string_equal(frame.base, "");
+		assert_int_equal(frame.line, 0);
+		assert_int_equal(answer.is_folded, rows[i].is_folded);
+		assert_int_equal(answer.has_mark_only, rows[i].has_mark_only);
+	}
+}
+
+static void what_the_builder_refuses(void **state)
+{
+	(void)state;
+	AUTO(gsym_builder) builder = NULL;
+	assert_int_equal(gsym_builder_new(&builder, MAX_BYTES, NULL), 0);
+	uint32_t id = 77, name;
+	assert_int_equal(gsym_builder_add_string(builder, "name", 4, &name), 0);
+	assert_int_equal(gsym_builder_add_file(builder, name + 1, 0, &id), -EINVAL);
+	assert_int_equal(gsym_builder_add_file(builder, 0, 1 << 30, &id), -EINVAL);
+	assert_int_equal(id, 77);
+	const struct gsym_range range = {16, 32};
+	const struct gsym_line line = {16, 9, 1};
+	const struct gsym_inline skips = {.name = name, .depth = 2, .range_count = 1};
+	const struct gsym_inline no_name = {.name = name + 1, .depth = 1, .range_count = 1};
+	const struct gsym_inline no_file = {.depth = 1, .call_file = 5};
+	const struct gsym_function rows[] = {
+		{.range = range, .name = name + 2, .source = GSYM_FROM_DWARF},
+		{.range = range, .name = name, .lines = &line, .line_count = 1},
+		{.range = range, .name = name, .inlines = &skips, .inline_count = 1},
+		{.range = range, .name = name, .inlines = &no_name, .inline_count = 1},
+		{.range = range, .name = name, .inlines = &no_file, .inline_count = 1},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(gsym_builder_add_function(builder, &rows[i]), -EINVAL);
+	AUTO(gsym_builder) small = NULL;
+	assert_int_equal(gsym_builder_new(&small, 2048, NULL), 0);
+	int rc = 0;
+	for (int i = 0; !rc && i < 2048; i++) {
+		char text[16];
+		int len = snprintf(text, sizeof(text), "name%d", i);
+		rc = gsym_builder_add_string(small, text, (size_t)len, &id);
+	}
+	assert_int_equal(rc, -ENOSPC);
+}
+
+/* One byte of a good file changed, or its end cut off. */
+static void damaged_files(void **state)
+{
+	(void)state;
+	static const struct added added[] = {{16, 32, "f", GSYM_FROM_DWARF},
+					     {64, 99, "g", GSYM_FROM_SYMBOL_TABLE}};
+	AUTO_FD fd = written(added, ARRAY_LEN(added));
+	struct stat st;
+	assert_int_equal(fstat(fd, &st), 0);
+	size_t whole_bytes = (size_t)st.st_size;
+	AUTO_MEM uint8_t *bytes = malloc(whole_bytes);
+	assert_int_equal(pread(fd, bytes, whole_bytes, 0), whole_bytes);
+	static const struct {
+		const char *what;
+		size_t off;
+		uint8_t byte;
+		int code;
+	} rows[] = {
+		{"magic", 0, 'X', -EBADMSG},
+		{"version", 4, 9, -EOPNOTSUPP},
+		{"address size 3", 6, 3, -EBADMSG},
+		{"address size 0", 6, 0, -EBADMSG},
+		{"UUID of 21 bytes", 7, 21, -EBADMSG},
+		{"too many functions", 19, 0x7f, -EBADMSG},
+		{"strings behind the end", 23, 0x7f, -EBADMSG},
+		{"strings that are too long", 27, 0x7f, -EBADMSG},
+		{"strings without their NUL", 24, 5, -EBADMSG},
+	};
+	struct gsym *gsym = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		print_message("%s\n", rows[i].what);
+		uint8_t was = bytes[rows[i].off];
+		bytes[rows[i].off] = rows[i].byte;
+		struct err err = {0};
+		assert_int_equal(gsym_from_memory(&gsym, bytes, whole_bytes, &err), rows[i].code);
+		assert_null(gsym);
+		assert_string_not_equal(err.text, "");
+		bytes[rows[i].off] = was;
+	}
+	for (size_t cut_bytes = 1; cut_bytes <= whole_bytes; cut_bytes++) {
+		int rc = gsym_from_memory(&gsym, bytes, whole_bytes - cut_bytes, NULL);
+		if (!rc)
+			assert_false(gsym_is_whole(gsym));
+		gsym_free(TAKE(gsym));
+		assert_int_equal(ftruncate(fd, (off_t)(whole_bytes - cut_bytes)), 0);
+		assert_int_equal(gsym_file_check(fd, NULL), -EBADMSG);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rules_of_names),
+		cmocka_unit_test(what_the_builder_refuses),
+		cmocka_unit_test(damaged_files),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
