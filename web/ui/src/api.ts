@@ -9,7 +9,7 @@ import type { Ledger } from "./model/ledger";
 import type { EndsRow, EndsTable } from "./model/stacks";
 import type { Series } from "./model/timeline";
 import type { TopTable } from "./model/toptable";
-import type { UrlState } from "./model/urlstate";
+import type { Frames, UrlState } from "./model/urlstate";
 
 export interface LabelValue {
 	readonly value: string;
@@ -32,6 +32,7 @@ export interface Status {
 	readonly stackEnds: Readonly<Record<string, number>>;
 	readonly stackProcesses: EndsTable;
 	readonly stackLibraries: EndsTable;
+	readonly symbols: SymbolsStatus | null /* null when the server names nothing */;
 	readonly lateTicks: number;
 	readonly processes: number;
 	readonly threads: number;
@@ -40,6 +41,27 @@ export interface Status {
 	readonly store: Readonly<Record<string, number>>;
 	readonly directory: string;
 	readonly notices: readonly string[];
+}
+
+/* An executable that has frames without a name. */
+export interface Unnamed {
+	readonly file: string;
+	readonly buildId: string /* "": it has none */;
+	readonly samples: number;
+	readonly reason: string;
+	readonly remedy: string;
+}
+
+export interface SymbolsStatus {
+	readonly executables: number;
+	readonly withLines: number;
+	readonly waiting: number;
+	readonly compiling: string /* "": none */;
+	readonly compiled: number;
+	readonly fromCache: number;
+	readonly failed: number;
+	readonly unnamedSamples: number;
+	readonly unnamed: readonly Unnamed[];
 }
 
 /* The server said no (its sentence), or could not be reached. */
@@ -183,6 +205,31 @@ function decodeEnds(json: unknown, nameKey: string): EndsTable {
 	};
 }
 
+function decodeSymbols(json: unknown): SymbolsStatus | null {
+	if (json === undefined) return null;
+	const f = fields(json, "symbols");
+	return {
+		executables: num(f, "executables"),
+		withLines: num(f, "with_lines"),
+		waiting: num(f, "waiting"),
+		compiling: text(f, "compiling"),
+		compiled: num(f, "compiled"),
+		fromCache: num(f, "from_cache"),
+		failed: num(f, "failed"),
+		unnamedSamples: num(f, "unnamed_samples"),
+		unnamed: list(f, "unnamed", (value): Unnamed => {
+			const row = fields(value, "an executable without names");
+			return {
+				file: text(row, "file"),
+				buildId: text(row, "build_id"),
+				samples: num(row, "samples"),
+				reason: text(row, "reason"),
+				remedy: text(row, "remedy"),
+			};
+		}),
+	};
+}
+
 export function decodeStatus(json: unknown): Status {
 	const f = fields(json, "status");
 	const ledger = fields(f["ledger"] ?? {}, "ledger");
@@ -205,6 +252,7 @@ export function decodeStatus(json: unknown): Status {
 		stackEnds: counters(f["stack_ends"], "stack_ends"),
 		stackProcesses: decodeEnds(quality["processes"], "comm"),
 		stackLibraries: decodeEnds(quality["libraries"], "library"),
+		symbols: decodeSymbols(f["symbols"]),
 		lateTicks: count("late_ticks"),
 		processes: count("processes"),
 		threads: count("threads"),
@@ -276,15 +324,18 @@ export async function fetchFlame(
 	s: Selection,
 	focus: string,
 	byComm: boolean,
+	frames: Frames,
 	signal: AbortSignal,
 ): Promise<CallTree> {
-	const params = { ...select(s), focus, by: byComm ? "comm" : "", format: "table" };
+	const by = [byComm ? "comm" : "", frames === "function" ? "" : frames].filter(Boolean).join(",");
+	const params = { ...select(s), focus, by, format: "table" };
 	const response = await ask(address("api/v1/flame", params), signal);
 	return decodeFlameTable(await response.arrayBuffer());
 }
 
-export function fetchTop(s: Selection, signal: AbortSignal): Promise<TopTable> {
-	return askJson("top", { ...select(s), limit: "5000" }, decodeTop, signal);
+export function fetchTop(s: Selection, frames: Frames, signal: AbortSignal): Promise<TopTable> {
+	const by = frames === "function" ? "" : frames;
+	return askJson("top", { ...select(s), by, limit: "5000" }, decodeTop, signal);
 }
 
 export function fetchSeries(s: Selection, groupBy: string, signal: AbortSignal): Promise<Series> {

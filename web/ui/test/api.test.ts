@@ -8,6 +8,7 @@ import {
 	decodeTop,
 	fetchFlame,
 	fetchLabels,
+	fetchTop,
 } from "../src/api";
 import { MalformedError } from "../src/model/calltree";
 import { SMALL, encode } from "./model/trees";
@@ -47,6 +48,18 @@ const TOP = {
 		},
 	],
 };
+const UNNAMED = { file: "/opt/a", build_id: "00ff", samples: 80, reason: "stripped", remedy: "install it" };
+const SYMBOLS = {
+	executables: 12,
+	with_lines: 7,
+	waiting: 3,
+	compiling: "",
+	compiled: 5,
+	from_cache: 2,
+	failed: 1,
+	unnamed_samples: 90,
+	unnamed: [UNNAMED],
+};
 const STATUS = {
 	version: "0.1.0",
 	host: "h",
@@ -67,6 +80,7 @@ const STATUS = {
 		processes: { rows: [{ pid: 42, comm: "cc1", ends: { complete: 8 } }], other: { complete: 1 } },
 		libraries: { rows: [{ library: "/usr/bin/cc1", ends: { complete: 9 } }], other: {} },
 	},
+	symbols: SYMBOLS,
 	processes: 1,
 	threads: 1,
 	executables: 1,
@@ -97,13 +111,25 @@ describe("decoding", () => {
 			{ value: "cc1", totalUs: 123 },
 		]);
 		const status = decodeStatus(STATUS);
+		expect(status.symbols).toMatchObject({ withLines: 7, fromCache: 2, unnamedSamples: 90 });
+		expect(status.symbols?.unnamed[0]).toEqual({
+			file: "/opt/a",
+			buildId: "00ff",
+			samples: 80,
+			reason: "stripped",
+			remedy: "install it",
+		});
+		expect(decodeStatus({ ...STATUS, symbols: undefined }).symbols).toBeNull();
 		expect(status).toMatchObject({
 			host: "h",
 			directory: "/var/lib/hearth",
 			notices: ["x"],
 			user: { pending: 1 },
 			store: { bytes: 1 },
-			stackProcesses: { rows: [{ name: "cc1", pid: 42, ends: { complete: 8 } }], other: { complete: 1 } },
+			stackProcesses: {
+				rows: [{ name: "cc1", pid: 42, ends: { complete: 8 } }],
+				other: { complete: 1 },
+			},
 			stackLibraries: { rows: [{ name: "/usr/bin/cc1", pid: 0, ends: { complete: 9 } }], other: {} },
 		});
 		expect(status.store["directory"]).toBeUndefined();
@@ -163,6 +189,19 @@ describe("decoding", () => {
 		],
 		["status: libraries without rows", decodeStatus, { ...STATUS, stack_quality: { libraries: {} } }],
 		["status: notices that are text", decodeStatus, { ...STATUS, notices: "x" }],
+		["status: symbols that are none", decodeStatus, { ...STATUS, symbols: [] }],
+		[
+			"status: symbols without a number",
+			decodeStatus,
+			{ ...STATUS, symbols: { ...SYMBOLS, failed: "0" } },
+		],
+		["status: compiling true", decodeStatus, { ...STATUS, symbols: { ...SYMBOLS, compiling: true } }],
+		["status: unnamed without rows", decodeStatus, { ...STATUS, symbols: { ...SYMBOLS, unnamed: 1 } }],
+		[
+			"status: an unnamed file without a reason",
+			decodeStatus,
+			{ ...STATUS, symbols: { ...SYMBOLS, unnamed: [{ ...UNNAMED, reason: undefined }] } },
+		],
 	])("refuses %s", (_, decode, json) => expect(() => decode(json)).toThrow(MalformedError));
 });
 
@@ -180,7 +219,7 @@ describe("asking", () => {
 
 	test("the address is relative to the page, and escaped", async () => {
 		answer(encode(SMALL));
-		const tree = await fetchFlame(selection, "std::a<b>", true, signal);
+		const tree = await fetchFlame(selection, "std::a<b>", true, "function", signal);
 		expect(tree.count).toBe(6);
 		const url = new URL(vi.mocked(fetch).mock.calls[0]![0] as string);
 		expect(url.pathname).toBe("/behind/proxy/api/v1/flame");
@@ -190,6 +229,19 @@ describe("asking", () => {
 			by: "comm",
 			format: "table",
 		});
+	});
+	test.each([
+		[false, "function", null],
+		[false, "line", "line"],
+		[true, "library", "comm,library"],
+	] as const)("what a frame is: comm %s, %s", async (byComm, frames, by) => {
+		answer(encode(SMALL));
+		await fetchFlame(selection, "", byComm, frames, signal);
+		expect(new URL(vi.mocked(fetch).mock.calls[0]![0] as string).searchParams.get("by")).toBe(by);
+		answer(JSON.stringify({ total_us: 0, samples: 0, functions: 0, rows: [] }));
+		await fetchTop(selection, frames, signal);
+		const asked = new URL(vi.mocked(fetch).mock.calls[0]![0] as string).searchParams;
+		expect(asked.get("by")).toBe(frames === "function" ? null : frames);
 	});
 	test("the server's own sentence is what is shown", async () => {
 		answer(JSON.stringify({ error: { code: "bad_request", message: "no such label" } }), 400);

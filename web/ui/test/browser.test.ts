@@ -477,6 +477,98 @@ describe("the flame graph", () => {
 	});
 });
 
+describe("frames by function, line or library", () => {
+	const press = (page: Page, name: string): Promise<void> =>
+		page.getByRole("group", { name: "Frames by" }).getByRole("button", { name }).click();
+	test("the flame graph: the picker, its URL, and the way back", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			const byFunction = await pixels(page);
+			await clickFlame(page, 0.02, 3);
+			await until("zoomed", () => (param(page, "zoom") ?? "") !== "");
+			await press(page, "Library");
+			await until("the URL", () => param(page, "frames") === "library");
+			expect(param(page, "zoom")).toBeNull();
+			await until("the question", () => mock!.asked.some((path) => /flame.*by=library/.test(path)));
+			await until("another picture", async () => (await pixels(page)) !== byFunction);
+			await press(page, "Line");
+			await until("the URL", () => param(page, "frames") === "line");
+			await page.reload();
+			await ready(page);
+			expect(
+				await page.getByRole("button", { name: "Line", exact: true }).getAttribute("aria-pressed"),
+			).toBe("true");
+			await page.goBack();
+			await until("libraries again", () => param(page, "frames") === "library");
+		});
+	});
+	test("by keyboard alone", async () => {
+		await visit("", {}, async (page) => {
+			await ready(page);
+			await page.locator("#search").focus();
+			await page.keyboard.press("Tab");
+			await page.keyboard.press("Tab");
+			await page.keyboard.press("Enter");
+			await until("the URL", () => param(page, "frames") === "line");
+		});
+	});
+	test("by line, the tooltip says where", async () => {
+		await visit("?frames=line", {}, async (page) => {
+			await ready(page);
+			const box = (await canvas(page).boundingBox())!;
+			await page.mouse.move(box.x + box.width * 0.4, box.y + 3 * 20 + 10);
+			await page.locator(".tip-place").waitFor();
+			expect(await page.locator(".tip-place").innerText()).toMatch(/^(unit|kernel)\.c:\d+$/);
+			expect(await page.locator(".tip-name").innerText()).not.toContain(".c:");
+			await shot(page, "by-line");
+		});
+	});
+	test("the table", async () => {
+		await visit("?tab=table&frames=library", {}, async (page) => {
+			await page.locator(".table tbody tr").first().waitFor();
+			expect(await page.locator("th.name").innerText()).toBe("Library");
+			expect(await page.locator(".matched").innerText()).toMatch(/ libraries$/);
+			await shot(page, "table-by-library");
+			await press(page, "Line");
+			await until("lines", async () => (await page.locator("td.name .place").count()) > 0);
+			expect(await page.locator("td.name .place").first().innerText()).toMatch(/^\w+\.c:\d+$/);
+			await press(page, "Function");
+			await until("the URL", () => param(page, "frames") === null);
+			await until("functions", async () =>
+				(await page.locator(".matched").innerText()).endsWith("functions"),
+			);
+		});
+	});
+	test("inlined frames: named so in the tooltip, the legend and for screen readers", async () => {
+		await visit("?query=%7Bcomm=%22cc1plus%22%7D", {}, async (page) => {
+			await ready(page);
+			expect(await page.locator(".legend").innerText()).toContain("inlined");
+			expect(await page.locator(".legend .swatch.inlined").count()).toBe(1);
+			await page.locator("#search").fill("hash_table");
+			await shot(page, "inlined-found");
+			await page.locator("#search").fill("");
+			await page.locator("[role=tree]").focus();
+			await until("an inlined frame", async () => {
+				await page.keyboard.press("ArrowDown");
+				return (await page.locator("[role=treeitem]", { hasText: ", inlined," }).count()) > 0;
+			});
+			await shot(page, "inlined");
+		});
+	});
+	test("a long name is short on the screen and whole in the tooltip", async () => {
+		await visit("?tab=table&filter=push_back", {}, async (page) => {
+			const name = page.locator("td.name button").first();
+			await name.waitFor();
+			expect(await name.innerText()).toBe(
+				"std::vector<std::pair<…>, std::allocator<…> >::push_back(std::pair<…>&&)",
+			);
+			expect(await name.getAttribute("title")).toContain(
+				"std::allocator<std::pair<edge_def*, unsigned long> > >::push_back(",
+			);
+		});
+	});
+});
+
 describe("the other tabs", () => {
 	test("the table sorts, filters, and leads to the flame graph", async () => {
 		await visit("?tab=table", {}, async (page) => {
@@ -513,6 +605,27 @@ describe("the other tabs", () => {
 });
 
 describe.skipIf(REAL)("with a server that can be told what to do", () => {
+	test("the status tells what has no name, why, and what would help", async () => {
+		await visit("?tab=status", {}, async (page) => {
+			const table = page.getByRole("region", { name: "What would name more" });
+			await table.waitFor();
+			const cells = await table.locator("tbody tr").last().locator("th, td").allInnerTexts();
+			expect(cells.map((text) => text.split("\n")[0])).toEqual([
+				"/usr/sbin/cron",
+				"20\u202f342",
+				"stripped: functions are known only by their bounds",
+				"apt install cron-dbgsym",
+			]);
+			const facts = await page.locator(".status .card", { hasText: "With source lines" }).innerText();
+			expect(facts).toContain("212 62.2 %");
+			await table.scrollIntoViewIfNeeded();
+			await shot(page, "status-names");
+			await page.setViewportSize(NARROW);
+			await table.scrollIntoViewIfNeeded();
+			await shot(page, "status-names-narrow");
+			expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+		});
+	});
 	test("the status tells whose stacks are whole, in any order, and the URL keeps it", async () => {
 		await visit("?tab=status", {}, async (page) => {
 			const table = page.getByRole("region", { name: "User stacks by process" });

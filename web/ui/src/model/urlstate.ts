@@ -12,6 +12,7 @@ import { WHOLE, type Span } from "./zoom";
 export type ProfileType = "cpu" | "offcpu" | "wall";
 export type Tab = "flame" | "table" | "status";
 export type Layout = "icicle" | "flame";
+export type Frames = "function" | "line" | "library";
 export type SortKey = "self" | "total" | "samples" | "name" | "mapping";
 
 export interface UrlState {
@@ -22,6 +23,7 @@ export interface UrlState {
 	readonly groupBy: string;
 	readonly tab: Tab;
 	readonly byComm: boolean;
+	readonly frames: Frames /* what one frame, or row of the table, is */;
 	readonly focus: string /* only stacks with this function; "" is all */;
 	readonly zoom: string /* nodepath */;
 	readonly span: Span /* part of the zoomed node */;
@@ -42,6 +44,7 @@ export const DEFAULT_STATE: UrlState = {
 	groupBy: "comm",
 	tab: "flame",
 	byComm: false,
+	frames: "function",
 	focus: "",
 	zoom: "",
 	span: WHOLE,
@@ -56,6 +59,7 @@ export const DEFAULT_STATE: UrlState = {
 
 const TYPES: readonly ProfileType[] = ["cpu", "offcpu", "wall"];
 const TABS: readonly Tab[] = ["flame", "table", "status"];
+const FRAMES: readonly Frames[] = ["function", "line", "library"];
 const LAYOUTS: readonly Layout[] = ["icicle", "flame"];
 const QUALITY_SORTS: readonly QualityKey[] = ["cut", "whole", "samples", "name"];
 const SORTS: readonly SortKey[] = ["self", "total", "samples", "name", "mapping"];
@@ -95,6 +99,7 @@ export function parseUrlState(search: string): UrlState {
 		groupBy: /^[A-Za-z_]\w*$/.test(text("group_by", "")) ? text("group_by", "") : d.groupBy,
 		tab: oneOf(TABS, p.get("tab"), d.tab),
 		byComm: p.get("by") === "comm",
+		frames: oneOf(FRAMES, p.get("frames"), d.frames),
 		focus: text("focus", d.focus),
 		zoom: isPath(zoom) ? zoom : "",
 		span: parseSpan(p.get("span")),
@@ -119,6 +124,7 @@ export function formatUrlState(s: UrlState): string {
 		["group_by", s.groupBy, d.groupBy],
 		["tab", s.tab, d.tab],
 		["by", s.byComm ? "comm" : "", ""],
+		["frames", s.frames, d.frames],
 		["focus", s.focus, d.focus],
 		["zoom", s.zoom, d.zoom],
 		["span", s.span === WHOLE ? "" : `${share(s.span.a)}-${share(s.span.b)}`, ""],

@@ -85,13 +85,13 @@ export function App(): JSX.Element {
 		fetchSeries(selection, state.groupBy, signal),
 	);
 	const flame = useLoad(
-		state.tab === "flame" ? `${asked} ${state.focus} ${state.byComm}` : null,
+		state.tab === "flame" ? `${asked} ${state.focus} ${state.byComm} ${state.frames}` : null,
 		beat,
 		live,
-		(signal) => fetchFlame(selection, state.focus, state.byComm, signal),
+		(signal) => fetchFlame(selection, state.focus, state.byComm, state.frames, signal),
 	);
-	const top = useLoad(state.tab === "table" ? asked : null, beat, live, (signal) =>
-		fetchTop(selection, signal),
+	const top = useLoad(state.tab === "table" ? `${asked} ${state.frames}` : null, beat, live, (signal) =>
+		fetchTop(selection, state.frames, signal),
 	);
 	const hasWaiting = useHasWaiting(selection, slowBeat);
 

@@ -62,6 +62,7 @@ export interface FlamePaint {
 	readonly unmatched: string;
 	readonly merged: string;
 	readonly text: string;
+	readonly inlined: string /* the edge of inlined frames */;
 	readonly outline: string;
 	readonly focus: string;
 }
@@ -89,6 +90,7 @@ function makePaint(theme: Theme): FlamePaint {
 		unmatched: light ? oklch(0.915, 0.006, 70) : oklch(0.31, 0.006, 70),
 		merged: light ? oklch(0.86, 0.02, 65) : oklch(0.36, 0.02, 65),
 		text: light ? "#1d1a16" : "#fffdf9",
+		inlined: light ? "#8a7430" : "#e0cf86",
 		outline: light ? "#1d1a16" : "#fffaf2",
 		focus: light ? "#0b5cc4" : "#8cc2ff",
 	};

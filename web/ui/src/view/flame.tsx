@@ -5,6 +5,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type CallTree, Kind, heaviestChildOf, nameOf, pathOf, siblingOf } from "../model/calltree";
 import { formatCount, formatNs, formatShare } from "../model/format";
+import { shortName } from "../model/names";
 import { encodePath, resolvePath } from "../model/nodepath";
 import { type Matches, findMatches, matchedNs, parseSearch } from "../model/search";
 import type { UrlState } from "../model/urlstate";
@@ -13,6 +14,7 @@ import { KIND_NAMES, type Theme, kindColor } from "./colors";
 import { FlameCanvas } from "./flamecanvas";
 import { FlameMenu, FlameTip, type MenuAction, type Place, hasFunction } from "./flametip";
 import { FlameTree } from "./flametree";
+import { FRAMES, FramesPicker } from "./framespicker";
 import type { Go } from "./hooks";
 import { Icon } from "./icons";
 import { Popover } from "./popover";
@@ -64,7 +66,7 @@ function frameActions(node: number, { tree, state, go, zoomTo, onOnlyComm }: Act
 	if (hasFunction(tree, node))
 		actions.push(
 			{
-				name: "Only stacks with this function",
+				name: `Only stacks with this ${FRAMES[state.frames].one}`,
 				hint: "f",
 				run: () => go({ focus: name, zoom: "", span: WHOLE }),
 			},
@@ -269,13 +271,20 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 					</div>
 				</div>
 				{pointed && !menu && pointed.node < tree.count && (
-					<FlameTip tree={tree} node={pointed.node} zoomed={zoomed} place={pointed.place} />
+					<FlameTip
+						tree={tree}
+						node={pointed.node}
+						zoomed={zoomed}
+						frames={state.frames}
+						place={pointed.place}
+					/>
 				)}
 				{menu && menu.node < tree.count && (
 					<FlameMenu
 						tree={tree}
 						node={menu.node}
 						zoomed={zoomed}
+						frames={state.frames}
 						place={menu.place}
 						actions={frameActions(menu.node, { tree, state, go, zoomTo, onOnlyComm })}
 						onClose={() => (setMenu(null), elements.current.tree?.focus({ preventScroll: true }))}
@@ -313,8 +322,8 @@ const KEYS: readonly (readonly [string, string])[] = [
 	["Backspace", "zoom out one frame"],
 	["Esc", "zoom out to all"],
 	["+ −", "zoom"],
-	["f", "only stacks with the function"],
-	["h", "highlight the function"],
+	["f", "only stacks with the frame"],
+	["h", "highlight it everywhere"],
 	["c", "copy its name"],
 	["m", "menu"],
 	["Ctrl + wheel, pinch", "zoom at the pointer"],
@@ -354,11 +363,12 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): J
 			<ul class="legend plain" aria-label="Colours">
 				{KIND_NAMES.filter(({ kind }) => seen.has(kind)).map(({ kind, name }) => (
 					<li key={name}>
-						<Swatch color={kindColor(theme, kind)} />
+						<Swatch color={kindColor(theme, kind)} isInlined={kind === Kind.Inlined} />
 						{name}
 					</li>
 				))}
 			</ul>
+			<FramesPicker frames={state.frames} go={go} />
 			<label class="check" title="A first level with each thread's comm">
 				<input
 					type="checkbox"
@@ -405,8 +415,20 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): J
 }
 
 /* A colour set through the element's style object, which the CSP allows. */
-export function Swatch({ color }: { readonly color: string }): JSX.Element {
-	return <span class="swatch" aria-hidden="true" style={{ backgroundColor: color }} />;
+export function Swatch({
+	color,
+	isInlined = false,
+}: {
+	readonly color: string;
+	readonly isInlined?: boolean;
+}): JSX.Element {
+	return (
+		<span
+			class={isInlined ? "swatch inlined" : "swatch"}
+			aria-hidden="true"
+			style={{ backgroundColor: color }}
+		/>
+	);
 }
 
 interface CrumbProps {
@@ -430,7 +452,7 @@ function Breadcrumb({ tree, zoomed, state, go, zoomTo, isWhole }: CrumbProps): J
 				<span class="chip">
 					<span class="chip-label">only with</span>
 					<span class="chip-value" title={state.focus}>
-						{state.focus}
+						{shortName(state.focus)}
 					</span>
 					<button
 						type="button"
@@ -455,7 +477,7 @@ function Breadcrumb({ tree, zoomed, state, go, zoomTo, isWhole }: CrumbProps): J
 						aria-current={node === zoomed}
 						onClick={() => zoomTo(node)}
 					>
-						{tree.kind[node] === Kind.Root ? "all" : nameOf(tree, node)}
+						{tree.kind[node] === Kind.Root ? "all" : shortName(nameOf(tree, node))}
 					</button>
 				</span>
 			))}

@@ -6,6 +6,7 @@
  */
 import type { CallTree } from "../model/calltree";
 import { layoutFlame, nodeAt, type Window } from "../model/flame";
+import { shortName } from "../model/names";
 import type { Matches } from "../model/search";
 import { between, panBy, zoomAt } from "../model/zoom";
 import { flamePaint, nodeShades, type Theme } from "./colors";
@@ -37,6 +38,7 @@ const LONG_PRESS_MS = 500;
 export class FlameCanvas {
 	private input: FlameInput | null = null;
 	private shades: Uint8Array = new Uint8Array(0);
+	private shortNames: (string | undefined)[] = []; /* as asked for */
 	private ruler: Ruler | null = null;
 	private window: Window = { x0: 0, x1: 1 };
 	private hovered: number | null = null;
@@ -75,6 +77,7 @@ export class FlameCanvas {
 		const before = this.input;
 		if (before?.tree !== input.tree) {
 			this.shades = nodeShades(input.tree);
+			this.shortNames = [];
 			this.hovered = null;
 		}
 		this.input = input;
@@ -205,8 +208,10 @@ export class FlameCanvas {
 			shades: this.shades,
 			paint: flamePaint(input.theme),
 			ruler: this.ruler,
+			shortOf: (name) => (this.shortNames[name] ??= shortName(input.tree.names[name] ?? "")),
 			found: input.found,
 			zoomed: input.zoomed,
+			isFlame: input.isFlame,
 			topOf: (row) => this.topOf(row),
 		});
 		this.drawMarks(prepare(this.marks, widthPx, heightPx), input);

@@ -1,7 +1,7 @@
 /*
  * flamepaint: draws the boxes of a flame graph on a canvas.
  */
-import type { CallTree } from "../model/calltree";
+import { type CallTree, Kind } from "../model/calltree";
 import { type Boxes, MERGED } from "../model/flame";
 import type { Matches } from "../model/search";
 import type { FlamePaint } from "./colors";
@@ -11,6 +11,7 @@ export const ROW_PX = 20;
 export const FONT_PX = 12;
 const PAD_PX = 5;
 const MIN_LABEL_PX = 22;
+const MIN_EDGE_PX = 8;
 
 export interface Surface {
 	readonly context: CanvasRenderingContext2D;
@@ -25,8 +26,10 @@ export interface Scene {
 	readonly shades: Uint8Array;
 	readonly paint: FlamePaint;
 	readonly ruler: Ruler;
+	readonly shortOf: (name: number) => string /* of the tree's names */;
 	readonly found: Matches | null;
 	readonly zoomed: number /* node; its ancestors are drawn faint */;
+	readonly isFlame: boolean /* callers are below */;
 	readonly topOf: (row: number) => number /* CSS px from the top of the surface */;
 }
 
@@ -78,17 +81,41 @@ export function drawFlame(surface: Surface, scene: Scene): void {
 		context.fillRect(left, scene.topOf(boxes.row[i]!), right - left - gap, ROW_PX - 1);
 	}
 	context.globalAlpha = 1;
+	drawInlined(surface, scene);
 	drawLabels(surface, scene);
 }
 
-function drawLabels({ context, widthPx }: Surface, { tree, boxes, ruler, paint, topOf }: Scene): void {
+/* Inlined frames have a broken edge towards their caller: they are a part of it. */
+function drawInlined({ context, ratio }: Surface, { tree, boxes, paint, topOf, isFlame }: Scene): void {
+	context.beginPath();
+	for (let i = 0; i < boxes.count; i++) {
+		const node = boxes.node[i]!;
+		if (node === MERGED || tree.kind[node] !== Kind.Inlined || boxes.widthPx[i]! < MIN_EDGE_PX) continue;
+		const edge = topOf(boxes.row[i]!) + (isFlame ? ROW_PX - 2 : 1);
+		const left = Math.max(0, boxes.leftPx[i]!);
+		context.moveTo(left + 1, edge);
+		context.lineTo(boxes.leftPx[i]! + boxes.widthPx[i]! - 2, edge);
+	}
+	context.setLineDash([4, 3]);
+	context.lineWidth = Math.max(1, Math.round(1.5 * ratio) / ratio);
+	context.strokeStyle = paint.inlined;
+	context.stroke();
+	context.setLineDash([]);
+}
+
+function drawLabels(
+	{ context, widthPx }: Surface,
+	{ tree, boxes, ruler, shortOf, paint, topOf }: Scene,
+): void {
 	context.fillStyle = paint.text;
 	for (let i = 0; i < boxes.count; i++) {
 		const node = boxes.node[i]!;
 		if (node === MERGED || boxes.widthPx[i]! < MIN_LABEL_PX) continue;
 		const left = boxes.leftPx[i]!;
 		const room = Math.min(boxes.widthPx[i]!, widthPx - left) - 2 * PAD_PX;
-		const label = ruler.fit(tree.names[tree.name[node]!] ?? "", room);
+		const name = tree.names[tree.name[node]!] ?? "";
+		const whole = ruler.fit(name, room);
+		const label = whole === name ? name : ruler.fit(shortOf(tree.name[node]!), room);
 		if (label !== "") context.fillText(label, left + PAD_PX, topOf(boxes.row[i]!) + ROW_PX / 2);
 	}
 }

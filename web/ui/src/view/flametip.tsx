@@ -5,6 +5,8 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { type CallTree, Kind, mappingOf, nameOf } from "../model/calltree";
 import { formatCount, formatNs, formatShare } from "../model/format";
+import { splitLine } from "../model/names";
+import type { Frames } from "../model/urlstate";
 import { KIND_NAMES } from "./colors";
 
 export interface Place {
@@ -16,6 +18,7 @@ interface FactsProps {
 	readonly tree: CallTree;
 	readonly node: number;
 	readonly zoomed: number;
+	readonly frames: Frames;
 }
 
 /* A frame's own samples are what its callees leave over; unknown (null) when the server left
@@ -29,8 +32,12 @@ function selfSamples(tree: CallTree, node: number): number | null {
 	return isWhole ? Math.max(0, tree.nodeSamples[node]! - below) : null;
 }
 
-function Facts({ tree, node, zoomed }: FactsProps): JSX.Element {
+function Facts({ tree, node, zoomed, frames }: FactsProps): JSX.Element {
 	const kind = KIND_NAMES.find((k) => k.kind === tree.kind[node]!)?.name;
+	const { name, place } =
+		frames === "line" && hasFunction(tree, node)
+			? splitLine(nameOf(tree, node))
+			: { name: nameOf(tree, node), place: "" };
 	const where = [mappingOf(tree, node), node === 0 ? "" : kind].filter(Boolean).join(" · ");
 	const rows = [
 		{ name: "Total", ns: tree.nodeNs[node]!, samples: tree.nodeSamples[node]! },
@@ -39,7 +46,8 @@ function Facts({ tree, node, zoomed }: FactsProps): JSX.Element {
 	const viewNs = tree.nodeNs[zoomed]!;
 	return (
 		<>
-			<div class="tip-name">{nameOf(tree, node)}</div>
+			<div class="tip-name">{name}</div>
+			{place && <div class="tip-place">{place}</div>}
 			{where && <div class="tip-where">{where}</div>}
 			<table class="tip-table">
 				<thead>

@@ -4,7 +4,7 @@
  */
 import type { JSX, Ref } from "preact";
 import { useMemo } from "preact/hooks";
-import { type CallTree, childrenOf, mappingOf, nameOf, pathOf } from "../model/calltree";
+import { type CallTree, Kind, childrenOf, mappingOf, nameOf, pathOf } from "../model/calltree";
 import { baseName, formatNs, formatShare } from "../model/format";
 
 interface Props {
@@ -68,7 +68,7 @@ function Item({ tree, node, isFocused, at, of }: ItemProps): JSX.Element {
 			aria-selected={isFocused}
 			{...(hasChildren ? { "aria-expanded": isFocused } : {})}
 		>
-			{`${nameOf(tree, node)}${library ? `, ${library}` : ""}, ${formatShare(tree.nodeNs[node]!, tree.totalNs)}, ` +
+			{`${nameOf(tree, node)}${library ? `, ${library}` : ""}${tree.kind[node] === Kind.Inlined ? ", inlined" : ""}, ${formatShare(tree.nodeNs[node]!, tree.totalNs)}, ` +
 				`total ${formatNs(tree.nodeNs[node]!)}, self ${formatNs(tree.selfNs[node]!)}`}
 		</div>
 	);

@@ -17,6 +17,7 @@ import { stackQuality } from "../model/stacks";
 import type { UrlState } from "../model/urlstate";
 import type { Go } from "./hooks";
 import { Icon } from "./icons";
+import { UnnamedTable, namesFacts } from "./names";
 import { Popover } from "./popover";
 import { QualityTable } from "./quality";
 
@@ -206,10 +207,19 @@ export function StatusView({ status, state, go }: Props): JSX.Element {
 				<LedgerTable kernel={status.kernel} user={status.user} />
 			)}
 			{status.sampling && <Card title="What Hearth costs" facts={costFacts(status)} />}
+			{status.sampling && status.symbols && (
+				<Card title="Names" facts={namesFacts(status.symbols, status.kernel?.taken ?? 0)} />
+			)}
 			<Card title="Store" facts={storeFacts(status)} />
+			{status.sampling && status.symbols && <UnnamedTable rows={status.symbols.unnamed} />}
 			{status.sampling && (
 				<div class="pair">
-					<QualityTable title="User stacks by process" table={status.stackProcesses} state={state} go={go} />
+					<QualityTable
+						title="User stacks by process"
+						table={status.stackProcesses}
+						state={state}
+						go={go}
+					/>
 					<QualityTable
 						title="User stacks by library"
 						hint="The one that a walk ended in; a whole stack ends where its thread began."

@@ -4,11 +4,14 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { baseName, formatCount, formatNs, formatShare } from "../model/format";
+import { Kind } from "../model/calltree";
+import { shortName, splitLine } from "../model/names";
 import { parseSearch } from "../model/search";
 import { type TopRow, type TopTable, filterRows, sortRows, visibleRows } from "../model/toptable";
 import type { SortKey, UrlState } from "../model/urlstate";
 import { type Theme, kindColor } from "./colors";
 import { Swatch, exactSearch } from "./flame";
+import { FRAMES, FramesPicker } from "./framespicker";
 import type { Go } from "./hooks";
 import { Icon } from "./icons";
 
@@ -30,17 +33,17 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-	{ name: "Self", key: "self", class: "number", title: "Time in the function itself" },
+	{ name: "Self", key: "self", class: "number", title: "Time in it itself" },
 	{ name: "%", key: "self", class: "number share", title: "Own time, of all" },
 	{
 		name: "Total",
 		key: "total",
 		class: "number wide-only",
-		title: "Time in the function and what it calls",
+		title: "Time in it and what it calls",
 	},
 	{ name: "%", key: "total", class: "number share", title: "Total time, of all" },
-	{ name: "Samples", key: "samples", class: "number wide-only", title: "Samples in the function itself" },
-	{ name: "Function", key: "name", class: "name", title: "Function" },
+	{ name: "Samples", key: "samples", class: "number wide-only", title: "Samples in it itself" },
+	{ name: "Name", key: "name", class: "name", title: "Name" },
 	{ name: "Library", key: "mapping", class: "library", title: "Executable file" },
 ];
 
@@ -65,7 +68,7 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 	const selfUs = rows.reduce((sum, row) => sum + row.selfUs, 0);
 	const summary = !parsed.ok
 		? parsed.message
-		: `${formatCount(rows.length)} of ${formatCount(table.functions)} functions${state.filter ? ` · ${formatShare(selfUs, table.totalUs)} self` : ""}`;
+		: `${formatCount(rows.length)} of ${formatCount(table.functions)} ${FRAMES[state.frames].many}${state.filter ? ` · ${formatShare(selfUs, table.totalUs)} self` : ""}`;
 	const pick = (row: TopRow): void => go({ tab: "flame", search: exactSearch(row.name) });
 	const sortBy = (key: SortKey): void =>
 		go({
@@ -91,6 +94,8 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 				<span class={parsed.ok ? "matched" : "matched fault"} role="status">
 					{summary}
 				</span>
+				<span class="spacer" />
+				<FramesPicker frames={state.frames} go={go} />
 			</div>
 			<div class="table-scroll" ref={scroller} tabIndex={-1}>
 				<table aria-rowcount={rows.length + 1}>
@@ -115,7 +120,7 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 										class={state.sort === c.key && c.name !== "%" ? "sorted" : ""}
 										onClick={() => sortBy(c.key)}
 									>
-										{c.name}
+										{c.key === "name" ? FRAMES[state.frames].One : c.name}
 										{state.sort === c.key && c.name !== "%" && (
 											<span class={state.ascending ? "arrow up" : "arrow"}>
 												<Icon name="down" />
@@ -134,6 +139,7 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 								row={row}
 								at={first + i}
 								total={table.totalUs}
+								isLine={state.frames === "line"}
 								theme={theme}
 								onPick={pick}
 							/>
@@ -143,7 +149,11 @@ export function TableView({ table, state, go, theme, isOld }: Props): JSX.Elemen
 						)}
 					</tbody>
 				</table>
-				{rows.length === 0 && <p class="hint table-empty">No function matches “{state.filter}”.</p>}
+				{rows.length === 0 && (
+					<p class="hint table-empty">
+						No {FRAMES[state.frames].one} matches “{state.filter}”.
+					</p>
+				)}
 			</div>
 		</section>
 	);
@@ -153,6 +163,7 @@ interface RowProps {
 	readonly row: TopRow;
 	readonly at: number;
 	readonly total: number;
+	readonly isLine: boolean;
 	readonly theme: Theme;
 	readonly onPick: (row: TopRow) => void;
 }
@@ -169,7 +180,9 @@ function Share({ part, total }: { readonly part: number; readonly total: number 
 	);
 }
 
-function Row({ row, at, total, theme, onPick }: RowProps): JSX.Element {
+function Row({ row, at, total, isLine, theme, onPick }: RowProps): JSX.Element {
+	const isInlined = row.kind === Kind.Inlined;
+	const { name, place } = isLine ? splitLine(row.name) : { name: row.name, place: "" };
 	return (
 		<tr aria-rowindex={at + 2} onClick={() => onPick(row)}>
 			<td class="number">{formatNs(row.selfUs * 1e3)}</td>
@@ -182,9 +195,13 @@ function Row({ row, at, total, theme, onPick }: RowProps): JSX.Element {
 			</td>
 			<td class="number wide-only">{formatCount(row.selfSamples)}</td>
 			<td class="name">
-				<button type="button" title={`${row.name}\nShow in the flame graph`}>
-					<Swatch color={kindColor(theme, row.kind)} />
-					<span>{row.name}</span>
+				<button
+					type="button"
+					title={`${row.name}${isInlined ? " (inlined)" : ""}\nShow in the flame graph`}
+				>
+					<Swatch color={kindColor(theme, row.kind)} isInlined={isInlined} />
+					<span class="what">{shortName(name)}</span>
+					{place && <span class="place">{place}</span>}
 				</button>
 			</td>
 			<td class="library" title={row.mapping}>

@@ -132,7 +132,7 @@ const PROCESSES: readonly Process[] = [
 			),
 			...inlined(
 				CC1,
-				"std::vector<edge_def*, std::allocator<edge_def*> >::push_back(edge_def* const&)",
+				"std::vector<std::pair<edge_def*, unsigned long>, std::allocator<std::pair<edge_def*, unsigned long> > >::push_back(std::pair<edge_def*, unsigned long>&&)",
 				"hash_table<pointer_hash<tree_node> >::find_slot(tree_node* const&, insert_option)",
 			),
 		],
@@ -270,11 +270,32 @@ function frames(process: Process, random: () => number, depth: number): Frame[] 
 	return stack;
 }
 
+/* As the server does: docs/API.md, `by`. */
+const FRAMES: Readonly<Record<string, (stack: readonly Frame[]) => readonly Frame[]>> = {
+	line: (stack) =>
+		stack.map(([name, mapping, kind]) => [
+			kind === 6 || name.startsWith("[")
+				? name
+				: `${name} ${kind === 2 ? "kernel" : "unit"}.c:${name.length * 7}`,
+			mapping,
+			kind,
+		]),
+	library: (stack) =>
+		stack
+			.filter(([, mapping], i) => i === 0 || mapping !== stack[i - 1]![1])
+			.map(([name, mapping, kind]) => [
+				mapping.split("/").pop() || name,
+				mapping,
+				kind === 3 ? 1 : kind,
+			]),
+};
+
 export interface Wanted {
 	readonly seconds: number;
 	readonly keep: (comm: string) => boolean;
 	readonly focus: string;
 	readonly byComm: boolean;
+	readonly frames: string;
 	readonly stacks: number /* distinct ones to try for; sets the size of the tree */;
 }
 
@@ -289,8 +310,9 @@ export function makeTree(wanted: Wanted): Node {
 		for (const weight of weights) {
 			const stack = frames(process, random, depth);
 			const ns = Math.max(1, Math.round((weight * unit) / TICK_NS)) * TICK_NS;
-			if (wanted.focus === "" || stack.some(([name]) => name === wanted.focus))
-				add(root, wanted.byComm ? [[process.comm, "", 6], ...stack] : stack, ns);
+			const shown = FRAMES[wanted.frames]?.(stack) ?? stack;
+			if (wanted.focus === "" || shown.some(([name]) => name === wanted.focus))
+				add(root, wanted.byComm ? [[process.comm, "", 6], ...shown] : shown, ns);
 		}
 	}
 	sortChildren(root);

@@ -73,6 +73,8 @@ function readQuestion(params: URLSearchParams, nowUs: number): Question {
 	return { params, type: params.get("type") ?? "cpu", query, fromUs, untilUs, nowUs, keep };
 }
 
+const words = (q: Question): string[] => (q.params.get("by") ?? "").split(",").filter(Boolean);
+
 const head = (q: Question): object => ({
 	type: q.type,
 	query: q.query,
@@ -87,7 +89,8 @@ function tree(q: Question, options: MockOptions): ReturnType<typeof makeTree> {
 		seconds: (q.untilUs - q.fromUs) / 1e6,
 		keep: (comm) => isKnown && q.keep(comm),
 		focus: q.params.get("focus") ?? "",
-		byComm: q.params.get("by") === "comm",
+		byComm: words(q).includes("comm"),
+		frames: words(q).find((w) => w !== "comm") ?? "function",
 		stacks: options.stacks,
 	});
 }
@@ -204,6 +207,32 @@ function status(nowUs: number): object {
 				],
 				other: {},
 			},
+		},
+		symbols: {
+			executables: 341,
+			with_lines: 212,
+			waiting: 3,
+			compiling: "/usr/lib/postgresql/17/bin/postgres",
+			compiled: 128,
+			from_cache: 84,
+			failed: 2,
+			unnamed_samples: 201_344,
+			unnamed: [
+				{
+					file: "/opt/a-vendor/lib/a-directory-with-a-long-name/libprobe.so",
+					build_id: "8f3c2a19b4d05e6677a1c2d3e4f5061728394a5b",
+					samples: 181_002,
+					reason: "stripped: no debug file in /usr/lib/debug",
+					remedy: "Ask its vendor for the debug file, and send it by PUT /api/v1/symbols/8f3c2a19b4d05e6677a1c2d3e4f5061728394a5b",
+				},
+				{
+					file: "/usr/sbin/cron",
+					build_id: "00ffee",
+					samples: 20_342,
+					reason: "stripped: functions are known only by their bounds",
+					remedy: "apt install cron-dbgsym",
+				},
+			],
 		},
 		late_ticks: 7,
 		processes: 212,

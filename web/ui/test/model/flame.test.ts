@@ -87,7 +87,14 @@ describe("on a big tree", () => {
 	const big = decodeFlameTable(
 		toArrayBuffer(
 			encodeFlameTable(
-				makeTree({ seconds: 900, keep: () => true, focus: "", byComm: false, stacks: 6000 }),
+				makeTree({
+					seconds: 900,
+					keep: () => true,
+					focus: "",
+					byComm: false,
+					frames: "function",
+					stacks: 6000,
+				}),
 				1,
 				2,
 			),

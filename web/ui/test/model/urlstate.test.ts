@@ -45,6 +45,7 @@ describe("URL state", () => {
 				groupBy: pick(["comm", "pid", "service_name"]),
 				tab: pick(["flame", "table", "status"]),
 				byComm: pick([true, false]),
+				frames: pick(["function", "line", "library"]),
 				focus: pick(texts),
 				zoom: pick(["", "AbC-", "AbC-x_9Z"]),
 				span: pick([WHOLE, { a: 0.25, b: 0.5 }, { a: 0, b: 0.0000123 }]),
@@ -73,6 +74,8 @@ describe("URL state", () => {
 		["?sort=size", { sort: "self" }],
 		["?layout=round", { layout: "icicle" }],
 		["?by=pid", { byComm: false }],
+		["?frames=file", { frames: "function" }],
+		["?frames=", { frames: "function" }],
 		["?unknown=1", {}],
 		["?query=%E0%A4%A", {}],
 	])("%s falls back", (search, wanted) => expect(parseUrlState(search)).toMatchObject(wanted));
