@@ -42,7 +42,7 @@ struct dwarf_input {
 struct dwarf_limits {
 	uint64_t max_section_bytes; /* of one section, unpacked */
 	uint64_t max_total_bytes;   /* of all sections read for one executable */
-	size_t max_unit_bytes;      /* of memory for the functions and lines of one unit */
+	size_t max_unit_bytes;      /* of memory for the functions of one unit, and for its lines */
 };
 extern const struct dwarf_limits dwarf_default_limits;
 

@@ -29,6 +29,13 @@ void dwarf_abbrevs_unref(struct dwarf_abbrevs *abbrevs)
 		abbrevs_free(abbrevs);
 }
 
+size_t dwarf_abbrevs_bytes(const struct dwarf_abbrevs *abbrevs)
+{
+	return sizeof(*abbrevs) + abbrevs->cap * sizeof(*abbrevs->items) +
+	       abbrevs->attribute_cap * sizeof(*abbrevs->attributes) +
+	       abbrevs->step_cap * sizeof(*abbrevs->steps);
+}
+
 static void unref_pointer(struct dwarf_abbrevs **abbrevs)
 {
 	dwarf_abbrevs_unref(*abbrevs);

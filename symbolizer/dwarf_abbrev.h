@@ -59,6 +59,8 @@ int dwarf_abbrevs_read(struct dwarf_abbrevs **out, struct reader r, struct dwarf
 struct dwarf_abbrevs *dwarf_abbrevs_ref(struct dwarf_abbrevs *abbrevs);
 void dwarf_abbrevs_unref(struct dwarf_abbrevs *abbrevs); /* NULL is fine */
 
+size_t dwarf_abbrevs_bytes(const struct dwarf_abbrevs *abbrevs); /* of memory */
+
 const struct dwarf_abbrev *dwarf_abbrevs_search(const struct dwarf_abbrevs *abbrevs, uint64_t code);
 
 /* NULL: no such code. */

@@ -142,6 +142,7 @@ static int compile_units(struct compiler *compiler, struct err *err)
 		if (input->is_cancelled && input->is_cancelled(input->ctx))
 			return err_set(err, -ECANCELED, "reading debug information: %m");
 		forget(compiler, compiler->file.unit_offs[i]);
+		dwarf_file_trim(&compiler->file);
 		rc = compile_unit(compiler, compiler->file.unit_offs[i], err);
 	}
 	return rc;

@@ -12,6 +12,7 @@ enum {
 	MAX_PATH_BYTES = 64 << 10,
 	STANDARD_OPCODES = 256,
 	ADDRESS_BYTES = 8,
+	ROWS_PER_SEQUENCE = 2, /* one takes as much memory as two rows */
 };
 
 /* Of the header, what the program needs. */
@@ -210,7 +211,7 @@ static int end_sequence(struct table *table)
 		return 0;
 	}
 	int rc = ARRAY_RESERVE(lines->sequences, lines->sequence_cap, lines->sequence_count,
-			       lines->max_rows);
+			       lines->max_rows / ROWS_PER_SEQUENCE + 1);
 	if (rc)
 		return rc;
 	lines->sequences[lines->sequence_count++] = (struct dwarf_line_sequence){

@@ -5,7 +5,7 @@
 #include "base/array.h"
 #include "symbolizer/dwarf_scope.h"
 
-enum { MAX_DEPTH = 1024, NO_FUNCTION = -1 };
+enum { LISTS = 3, MAX_DEPTH = 1024, NO_FUNCTION = -1 };
 
 /* What the children of an entry are part of. */
 struct level {
@@ -28,8 +28,8 @@ struct walk {
 
 void dwarf_scan_init(struct dwarf_scan *scan, size_t max_bytes)
 {
-	*scan = (struct dwarf_scan){.max_bytes = max_bytes};
-	scan->ranges.max_count = max_bytes / sizeof(*scan->ranges.items);
+	*scan = (struct dwarf_scan){.max_list_bytes = max_bytes / LISTS};
+	scan->ranges.max_count = scan->max_list_bytes / sizeof(*scan->ranges.items);
 }
 
 void dwarf_scan_fini(struct dwarf_scan *scan)
@@ -63,7 +63,7 @@ static int add_function(struct walk *walk, const struct dwarf_entry *entry, stru
 	if (rc || !function.range_count)
 		return rc;
 	rc = ARRAY_RESERVE(scan->functions, scan->function_cap, scan->function_count,
-			   scan->max_bytes / sizeof(function));
+			   scan->max_list_bytes / sizeof(function));
 	if (rc)
 		return rc;
 	level->function = (int64_t)scan->function_count;
@@ -158,7 +158,7 @@ static int add_call(struct walk *walk, const struct dwarf_entry *entry, struct l
 	if (dwarf_unit_place(walk->unit, &entry->origin, &origin))
 		call.origin = origin;
 	rc = ARRAY_RESERVE(scan->calls, scan->call_cap, scan->call_count,
-			   scan->max_bytes / sizeof(call));
+			   scan->max_list_bytes / sizeof(call));
 	if (rc)
 		return rc;
 	level->call = scan->call_count;

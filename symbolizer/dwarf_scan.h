@@ -31,13 +31,13 @@ struct dwarf_scan {
 	struct dwarf_call *calls; /* in preorder */
 	size_t call_count, call_cap;
 	struct dwarf_range_list ranges; /* of both */
-	size_t max_bytes;
+	size_t max_list_bytes;          /* of each of the three */
 };
 
 void dwarf_scan_init(struct dwarf_scan *scan, size_t max_bytes);
 void dwarf_scan_fini(struct dwarf_scan *scan);
 
 /* Replace what is in the scan by what the unit has. What comes before damage is kept. -EBADMSG;
- * -ENODATA; -ENOSPC: max_bytes, or no work is left; -ENOMEM. */
+ * -ENODATA; -ENOSPC: too many for max_bytes, or no work is left; -ENOMEM. */
 int dwarf_scan_unit(struct dwarf_scan *scan, const struct dwarf_unit *unit,
 		    const struct dwarf_code *code, struct err *err);

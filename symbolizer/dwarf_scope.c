@@ -4,7 +4,7 @@
 
 #include "base/array.h"
 
-enum { MAX_DEPTH = 1024, MAX_SCOPES = 1 << 22 };
+enum { MAX_DEPTH = 1024, MAX_SCOPES = 1 << 20 };
 
 bool dwarf_language_is_c_family(uint16_t language)
 {
@@ -259,6 +259,7 @@ int dwarf_scopes_around(struct dwarf_unit *unit, uint64_t off, uint64_t *offs)
 	if (!unit->has_scopes) {
 		unit->has_scopes = true; /* damage is found once only */
 		int rc = find_scopes(unit);
+		unit->file->kept_bytes += unit->scope_cap * sizeof(*unit->scopes);
 		if (rc == -ENOMEM)
 			return rc;
 	}

@@ -191,6 +191,7 @@ int dwarf_splits_find(struct dwarf_splits *splits, const struct dwarf_unit *skel
 		      struct dwarf_unit **unit, struct err *err)
 {
 	int rc = load_package(splits);
+	dwarf_file_trim(&splits->package);
 	if (!rc)
 		rc = find_in_package(splits, skeleton, err);
 	if (rc == -ENOENT) {

@@ -6,7 +6,11 @@
 #include "base/array.h"
 #include "base/hash.h"
 
-enum { MAX_UNITS = 1 << 22, ADDRESS_BYTES = 8 };
+enum {
+	MAX_UNITS = 1 << 22,
+	MAX_KEPT_BYTES = 64 << 20, /* real files come to some five */
+	ADDRESS_BYTES = 8,
+};
 
 struct reader dwarf_section_reader(const struct dwarf_section *section, uint64_t off)
 {
@@ -21,15 +25,27 @@ const char *dwarf_section_string(const struct dwarf_section *section, uint64_t o
 	return reader_cstr(&r);
 }
 
-void dwarf_file_fini(struct dwarf_file *file)
+static void drop_kept(struct dwarf_file *file)
 {
 	for (size_t i = 0; i < DWARF_UNITS_KEPT; i++) {
-		dwarf_unit_free(file->kept[i]);
-		dwarf_abbrevs_unref(file->abbrevs[i]);
+		dwarf_unit_free(TAKE(file->kept[i]));
+		dwarf_abbrevs_unref(TAKE(file->abbrevs[i]));
 	}
+	file->kept_bytes = 0;
+}
+
+void dwarf_file_fini(struct dwarf_file *file)
+{
+	drop_kept(file);
 	free(file->unit_offs);
 	dwarf_sections_fini(&file->sections);
 	*file = (struct dwarf_file){0};
+}
+
+void dwarf_file_trim(struct dwarf_file *file)
+{
+	if (file->kept_bytes > MAX_KEPT_BYTES)
+		drop_kept(file);
 }
 
 /* unit_length, and with it the size of offsets. DWARF 5 section 7.4. */
@@ -114,6 +130,7 @@ static int find_abbrevs(struct dwarf_unit *unit, uint64_t off, struct dwarf_shap
 		if (rc)
 			return rc;
 		abbrevs->off = off;
+		file->kept_bytes += dwarf_abbrevs_bytes(abbrevs);
 		dwarf_abbrevs_unref(*kept);
 		*kept = abbrevs;
 	}
@@ -280,6 +297,7 @@ int dwarf_unit_read(struct dwarf_unit **out, struct dwarf_file *file, uint64_t o
 
 struct dwarf_unit *dwarf_file_unit(struct dwarf_file *file, uint64_t off)
 {
+	dwarf_file_trim(file);
 	size_t low = 0, high = file->unit_count;
 	while (low < high) { /* the first unit behind off */
 		size_t middle = low + (high - low) / 2;

@@ -25,6 +25,7 @@ struct dwarf_file {
 	size_t unit_count, unit_cap;
 	struct dwarf_unit *kept[DWARF_UNITS_KEPT];
 	struct dwarf_abbrevs *abbrevs[DWARF_UNITS_KEPT]; /* by a hash of their offset */
+	size_t kept_bytes;                               /* at most, of tables and scopes */
 };
 
 /* Where the parts of one split unit begin in a package; 0 everywhere else. */
@@ -87,6 +88,8 @@ struct dwarf_place {
  * nothing of sections. -ENOSPC: too many; -ENOMEM. */
 int dwarf_file_list_units(struct dwarf_file *file, struct err *problem, struct err *err);
 void dwarf_file_fini(struct dwarf_file *file);
+/* Drop the units and tables that are kept, when they have become too many bytes. */
+void dwarf_file_trim(struct dwarf_file *file);
 
 /* The unit that holds off, borrowed until the next call; NULL: none that can be read. */
 struct dwarf_unit *dwarf_file_unit(struct dwarf_file *file, uint64_t off);
