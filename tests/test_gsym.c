@@ -54,138 +54,121 @@ static int written(const struct added *added, size_t count)
 	return fd;
 }
 
+static const struct {
+	const char *what;
+	struct added added[3];
+	uint64_t asked_vaddr;
+	const char *name; /* NULL: nothing is there */
+	bool is_folded, has_mark_only;
+} name_rows[] = {
+	{"the first byte", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 16, "f", false, false},
+	{"the last byte", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 31, "f", false, false},
+	{"before all", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 15, NULL, false, false},
+	{"behind all", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 32, NULL, false, false},
+	{"far behind", {{16, 32, "f", GSYM_FROM_DWARF, false}}, UINT64_MAX, NULL, false, false},
+	{"the greater source",
+	 {{16, 32, "s", GSYM_FROM_SYMBOL_TABLE, false}, {16, 32, "d", GSYM_FROM_DWARF, false}},
+	 20,
+	 "d",
+	 false,
+	 false},
+	{"a symbol whose name wins",
+	 {{16, 32, "s", GSYM_FROM_SYMBOL_TABLE, true}, {16, 32, "d", GSYM_FROM_DWARF, false}},
+	 20,
+	 "s",
+	 false,
+	 false},
+	{"a mangled symbol",
+	 {{16, 32, "_Z1fv", GSYM_FROM_SYMBOL_TABLE, false}, {16, 32, "f", GSYM_FROM_DWARF, false}},
+	 20,
+	 "_Z1fv",
+	 false,
+	 false},
+	{"the inner of two",
+	 {{16, 64, "outer", GSYM_FROM_DWARF, false}, {32, 48, "inner", GSYM_FROM_DWARF, false}},
+	 40,
+	 "inner",
+	 false,
+	 false},
+	{"the outer behind the inner",
+	 {{16, 64, "outer", GSYM_FROM_DWARF, false}, {32, 48, "inner", GSYM_FROM_DWARF, false}},
+	 48,
+	 "outer",
+	 false,
+	 false},
+	{"a symbol inside of what DWARF knows",
+	 {{16, 64, "d", GSYM_FROM_DWARF, false}, {32, 48, "label", GSYM_FROM_SYMBOL_TABLE, false}},
+	 40,
+	 "d",
+	 false,
+	 false},
+	{"the rest of a symbol",
+	 {{16, 64, "s", GSYM_FROM_SYMBOL_TABLE, false}, {16, 48, "d", GSYM_FROM_DWARF, false}},
+	 50,
+	 "s",
+	 false,
+	 false},
+	{"two names from DWARF",
+	 {{16, 32, "a", GSYM_FROM_DWARF, false}, {16, 32, "b", GSYM_FROM_DWARF, false}},
+	 20,
+	 "a",
+	 true,
+	 false},
+	{"one name twice",
+	 {{16, 32, "a", GSYM_FROM_DWARF, false}, {16, 32, "a", GSYM_FROM_DWARF, false}},
+	 20,
+	 "a",
+	 false,
+	 false},
+	{"aliases are not folded",
+	 {{16, 32, "a", GSYM_FROM_SYMBOL_TABLE, false},
+	  {16, 32, "b", GSYM_FROM_SYMBOL_TABLE, false}},
+	 20,
+	 "a",
+	 false,
+	 false},
+	{"no end",
+	 {{16, 16, "open", GSYM_FROM_SYMBOL_TABLE, false},
+	  {32, 48, "next", GSYM_FROM_DWARF, false}},
+	 31,
+	 "open",
+	 false,
+	 false},
+	{"no end, and nothing behind",
+	 {{16, 16, "open", GSYM_FROM_DWARF, false}},
+	 17,
+	 NULL,
+	 false,
+	 false},
+	{"no name", {{16, 32, NULL, GSYM_FROM_DWARF, false}}, 20, "[unnamed]", false, true},
+	{"no name, but a symbol's",
+	 {{16, 32, NULL, GSYM_FROM_PCLNTAB, false}, {16, 32, "s", GSYM_FROM_SYMBOL_TABLE, false}},
+	 20,
+	 "s",
+	 false,
+	 true},
+	{"bounds only", {{16, 32, "[x]", GSYM_FROM_UNWIND_ROWS, false}}, 20, "[x]", false, true},
+};
+
 static void rules_of_names(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *what;
-		struct added added[3];
-		uint64_t asked_vaddr;
-		const char *name; /* NULL: nothing is there */
-		bool is_folded, has_mark_only;
-	} rows[] = {
-		{"the first byte", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 16, "f", false, false},
-		{"the last byte", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 31, "f", false, false},
-		{"before all", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 15, NULL, false, false},
-		{"behind all", {{16, 32, "f", GSYM_FROM_DWARF, false}}, 32, NULL, false, false},
-		{"far behind",
-		 {{16, 32, "f", GSYM_FROM_DWARF, false}},
-		 UINT64_MAX,
-		 NULL,
-		 false,
-		 false},
-		{"the greater source",
-		 {{16, 32, "s", GSYM_FROM_SYMBOL_TABLE, false},
-		  {16, 32, "d", GSYM_FROM_DWARF, false}},
-		 20,
-		 "d",
-		 false,
-		 false},
-		{"a symbol whose name wins",
-		 {{16, 32, "s", GSYM_FROM_SYMBOL_TABLE, true},
-		  {16, 32, "d", GSYM_FROM_DWARF, false}},
-		 20,
-		 "s",
-		 false,
-		 false},
-		{"a mangled symbol",
-		 {{16, 32, "_Z1fv", GSYM_FROM_SYMBOL_TABLE, false},
-		  {16, 32, "f", GSYM_FROM_DWARF, false}},
-		 20,
-		 "_Z1fv",
-		 false,
-		 false},
-		{"the inner of two",
-		 {{16, 64, "outer", GSYM_FROM_DWARF, false},
-		  {32, 48, "inner", GSYM_FROM_DWARF, false}},
-		 40,
-		 "inner",
-		 false,
-		 false},
-		{"the outer behind the inner",
-		 {{16, 64, "outer", GSYM_FROM_DWARF, false},
-		  {32, 48, "inner", GSYM_FROM_DWARF, false}},
-		 48,
-		 "outer",
-		 false,
-		 false},
-		{"a symbol inside of what DWARF knows",
-		 {{16, 64, "d", GSYM_FROM_DWARF, false},
-		  {32, 48, "label", GSYM_FROM_SYMBOL_TABLE, false}},
-		 40,
-		 "d",
-		 false,
-		 false},
-		{"the rest of a symbol",
-		 {{16, 64, "s", GSYM_FROM_SYMBOL_TABLE, false},
-		  {16, 48, "d", GSYM_FROM_DWARF, false}},
-		 50,
-		 "s",
-		 false,
-		 false},
-		{"two names from DWARF",
-		 {{16, 32, "a", GSYM_FROM_DWARF, false}, {16, 32, "b", GSYM_FROM_DWARF, false}},
-		 20,
-		 "a",
-		 true,
-		 false},
-		{"one name twice",
-		 {{16, 32, "a", GSYM_FROM_DWARF, false}, {16, 32, "a", GSYM_FROM_DWARF, false}},
-		 20,
-		 "a",
-		 false,
-		 false},
-		{"aliases are not folded",
-		 {{16, 32, "a", GSYM_FROM_SYMBOL_TABLE, false},
-		  {16, 32, "b", GSYM_FROM_SYMBOL_TABLE, false}},
-		 20,
-		 "a",
-		 false,
-		 false},
-		{"no end",
-		 {{16, 16, "open", GSYM_FROM_SYMBOL_TABLE, false},
-		  {32, 48, "next", GSYM_FROM_DWARF, false}},
-		 31,
-		 "open",
-		 false,
-		 false},
-		{"no end, and nothing behind",
-		 {{16, 16, "open", GSYM_FROM_DWARF, false}},
-		 17,
-		 NULL,
-		 false,
-		 false},
-		{"no name", {{16, 32, NULL, GSYM_FROM_DWARF, false}}, 20, "[unnamed]", false, true},
-		{"no name, but a symbol's",
-		 {{16, 32, NULL, GSYM_FROM_PCLNTAB, false},
-		  {16, 32, "s", GSYM_FROM_SYMBOL_TABLE, false}},
-		 20,
-		 "s",
-		 false,
-		 true},
-		{"bounds only",
-		 {{16, 32, "[x]", GSYM_FROM_UNWIND_ROWS, false}},
-		 20,
-		 "[x]",
-		 false,
-		 true},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		print_message("%s\n", rows[i].what);
-		AUTO_FD fd = written(rows[i].added, ARRAY_LEN(rows[i].added));
+	for (size_t i = 0; i < ARRAY_LEN(name_rows); i++) {
+		print_message("%s\n", name_rows[i].what);
+		AUTO_FD fd = written(name_rows[i].added, ARRAY_LEN(name_rows[i].added));
 		AUTO(gsym) gsym = NULL;
 		assert_int_equal(gsym_open(&gsym, fd, NULL), 0);
 		struct gsym_frame frame;
 		struct gsym_answer answer;
-		bool found = gsym_lookup(gsym, rows[i].asked_vaddr, &frame, 1, &answer);
-		assert_int_equal(found, rows[i].name != NULL);
+		bool found = gsym_lookup(gsym, name_rows[i].asked_vaddr, &frame, 1, &answer);
+		assert_int_equal(found, name_rows[i].name != NULL);
 		if (!found)
 			continue;
-		assert_string_equal(frame.name, rows[i].name);
+		assert_string_equal(frame.name, name_rows[i].name);
 		assert_string_equal(frame.base, "");
 		assert_int_equal(frame.line, 0);
-		assert_int_equal(answer.is_folded, rows[i].is_folded);
-		assert_int_equal(answer.has_mark_only, rows[i].has_mark_only);
+		assert_int_equal(answer.is_folded, name_rows[i].is_folded);
+		assert_int_equal(answer.has_mark_only, name_rows[i].has_mark_only);
 	}
 }
 
