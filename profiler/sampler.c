@@ -42,6 +42,7 @@ struct sampler {
 	bool started;
 	sampler_record_fn take; /* of the drain under way */
 	void *take_ctx;
+	uint64_t taken_bytes; /* by it */
 };
 
 /* libbpf's own lines would land in the middle of ours; its errno is enough. */
@@ -187,11 +188,14 @@ static int follow_pids(struct sampler *sampler, const struct sampler_options *op
 	return rc ? rc : follow_descendants(sampler, err);
 }
 
+/* libbpf goes on for as long as it finds another record, and where they come as fast as they are
+ * taken that is for ever. What was there when it began is no more than the ring holds. */
 static int take_record(void *ctx, void *data, size_t size_bytes)
 {
 	struct sampler *sampler = ctx;
 	sampler->take(sampler->take_ctx, data, size_bytes);
-	return 0;
+	sampler->taken_bytes += BPF_RINGBUF_HDR_SZ + size_bytes;
+	return sampler->taken_bytes < sampler->ring_bytes ? 0 : -ENOSPC;
 }
 
 static int map_umem(struct sampler *sampler, struct err *err)
@@ -357,11 +361,12 @@ void sampler_stop(struct sampler *sampler)
 	sampler->started = false;
 }
 
-int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx)
+void sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx)
 {
 	sampler->take = take;
 	sampler->take_ctx = ctx;
-	return ring_buffer__consume(sampler->ring);
+	sampler->taken_bytes = 0;
+	(void)ring_buffer__consume(sampler->ring); /* a full round is its only error */
 }
 
 int sampler_fd(const struct sampler *sampler)

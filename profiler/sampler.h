@@ -32,9 +32,10 @@ AUTO_DEFINE(sampler)
 int sampler_start(struct sampler *sampler, struct err *err);
 void sampler_stop(struct sampler *sampler); /* no more ticks; records can still be drained */
 
-/* Call take for every record there is, in the order of the ring. Returns how many. */
+/* Call take for every record that is there now, in the order of the ring, and for some that come
+ * meanwhile: one ring full of them at most. */
 typedef void (*sampler_record_fn)(void *ctx, const void *record, size_t size_bytes);
-int sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx);
+void sampler_drain(struct sampler *sampler, sampler_record_fn take, void *ctx);
 /* Tells by an edge (EPOLLET) that the ring is more than half full; as a level it is readable
  * whenever there is a record. */
 int sampler_fd(const struct sampler *sampler);

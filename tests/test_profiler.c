@@ -190,10 +190,12 @@ static void halt(pid_t pid)
 static void names_and_weights(void **state)
 {
 	(void)state;
+	enum { RATE_HZ = 999 };
+	const int64_t period_ns = NS_PER_S / RATE_HZ;
 	struct sums sums = {.pid = start_spinner(spin_for_ever)};
 	halt(sums.pid);
 	int64_t before_ns = cpu_ns(sums.pid);
-	AUTO(profiler) profiler = open_profiler(&sums, 999, 0, NULL, 0);
+	AUTO(profiler) profiler = open_profiler(&sums, RATE_HZ, 0, NULL, 0);
 	kill(sums.pid, SIGCONT);
 	sleep(2);
 	halt(sums.pid);
@@ -206,13 +208,18 @@ static void names_and_weights(void **state)
 	double spin_share = (double)sums.spin_weight_ns / (double)sums.weight_ns;
 	struct sampler_stats stats;
 	profiler_stats(profiler, &stats);
-	printf("%llu samples, %.3f of the CPU time, %.3f of it in spin_here; %llu late\n",
+	/* On a machine with no time for us samples are dropped: at most as much is missing, if all of
+	 * them were the spinner's. */
+	uint64_t dropped = ledger_dropped(&sums.deltas);
+	double most = share + (double)(dropped * (uint64_t)period_ns) / (double)passed_ns;
+	printf("%llu samples, %.3f of the CPU time, %.3f of it in spin_here; %llu late, %llu "
+	       "dropped\n",
 	       (unsigned long long)sums.samples, share, spin_share,
-	       (unsigned long long)stats.late_ticks);
-	assert_true(share > 0.95 && share < 1.05);
+	       (unsigned long long)stats.late_ticks, (unsigned long long)dropped);
+	assert_true(share < 1.05 && most > 0.95);
 	assert_true(spin_share > 0.97);
 	assert_int_equal(stats.cpus_sampled, stats.cpus_online);
-	assert_int_equal(stats.rate_hz, 999);
+	assert_int_equal(stats.rate_hz, RATE_HZ);
 	assert_true(stats.bpf_runs > 0 && stats.bpf_run_ns > 0);
 	assert_true(stats.processes > 2 && stats.executables > 1);
 }
@@ -240,7 +247,8 @@ static void a_tiny_ring_loses_and_says_so(void **state)
 
 static void wait_for(struct sums *sums, const uint64_t *number, uint64_t least)
 {
-	int64_t deadline_mono_ns = clock_mono_ns() + 30 * NS_PER_S;
+	/* Only a hang takes so long: the executables of the whole machine are read before. */
+	int64_t deadline_mono_ns = clock_mono_ns() + 240 * NS_PER_S;
 	for (uint64_t now = 0; now < least;) {
 		assert_true(clock_mono_ns() < deadline_mono_ns);
 		usleep(50000);
