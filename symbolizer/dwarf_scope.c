@@ -99,15 +99,14 @@ struct walk {
 	size_t depth;
 };
 
-static int add_scope(struct dwarf_unit *unit, uint64_t off, uint32_t parent, uint16_t tag,
-		     uint32_t *position)
+static int add_scope(struct dwarf_unit *unit, uint64_t off, uint32_t parent, uint32_t *position)
 {
 	int rc = ARRAY_RESERVE(unit->scopes, unit->scope_cap, unit->scope_count, MAX_SCOPES);
 	if (rc)
 		return rc;
 	*position = (uint32_t)unit->scope_count;
-	unit->scopes[unit->scope_count++] = (struct dwarf_scope){
-		.start_off = off, .end_off = unit->end_off, .parent = parent, .tag = tag};
+	unit->scopes[unit->scope_count++] =
+		(struct dwarf_scope){.start_off = off, .end_off = unit->end_off, .parent = parent};
 	return 0;
 }
 
@@ -126,7 +125,7 @@ static int enter(struct walk *walk, const struct dwarf_abbrev *abbrev, uint64_t 
 	uint32_t outer = walk->depth ? walk->open[walk->depth - 1] : UINT32_MAX;
 	uint32_t scope = outer;
 	bool is_scope = dwarf_tag_is_scope(abbrev->tag);
-	int rc = is_scope ? add_scope(unit, off, outer, abbrev->tag, &scope) : 0;
+	int rc = is_scope ? add_scope(unit, off, outer, &scope) : 0;
 	if (rc)
 		return rc;
 	bool is_open =

@@ -23,7 +23,6 @@ enum dwarf_section_kind {
 	DWARF_ADDR,
 	DWARF_RANGES,
 	DWARF_RNGLISTS,
-	DWARF_TYPES,    /* only when asked for */
 	DWARF_CU_INDEX, /* of a package */
 	DWARF_SECTION_KINDS,
 };

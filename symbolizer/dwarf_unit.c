@@ -233,7 +233,6 @@ static void take_bases(struct dwarf_unit *unit, const struct root *root)
 	unit->addr_base = unit->skeleton->addr_base;
 	unit->ranges_base = unit->skeleton->ranges_base;
 	unit->low_vaddr = unit->skeleton->low_vaddr;
-	unit->has_low_pc = unit->skeleton->has_low_pc;
 	unit->directory = unit->skeleton->directory;
 	unit->has_line = unit->skeleton->has_line;
 	unit->line_off = unit->skeleton->line_off;
@@ -270,7 +269,7 @@ static int read_root(struct dwarf_unit *unit, struct err *err)
 	unit->line_off = root.line.number;
 	unit->directory = dwarf_unit_string(unit, &root.directory);
 	unit->split_name = dwarf_unit_string(unit, &root.split_name);
-	unit->has_low_pc = dwarf_unit_address(unit, &root.low_pc, &unit->low_vaddr);
+	(void)dwarf_unit_address(unit, &root.low_pc, &unit->low_vaddr);
 	return 0;
 }
 
@@ -341,8 +340,6 @@ static struct dwarf_value *entry_value(struct dwarf_entry *entry, uint16_t name)
 		return &entry->call_file;
 	case DW_AT_call_line:
 		return &entry->call_line;
-	case DW_AT_signature:
-		return &entry->signature;
 	default:
 		return NULL;
 	}

@@ -30,14 +30,13 @@ struct dwarf_file {
 
 /* Where the parts of one split unit begin in a package; 0 everywhere else. */
 struct dwarf_bases {
-	uint64_t info_off, abbrev_off, line_off, str_offsets_off, rnglists_off;
+	uint64_t info_off, abbrev_off, str_offsets_off, rnglists_off;
 };
 
 struct dwarf_scope {
 	uint64_t start_off, end_off; /* of the entry with all its children */
 	uint32_t parent;             /* position; UINT32_MAX: the unit */
-	uint16_t tag;
-	bool is_closed; /* its children were stepped over */
+	bool is_closed;              /* its children were stepped over */
 };
 
 struct dwarf_unit {
@@ -48,7 +47,7 @@ struct dwarf_unit {
 	uint64_t id; /* of split units and their skeletons */
 	uint16_t version;
 	uint8_t type; /* DW_UT_*; before DWARF 5 compile or partial */
-	bool has_id, has_line, has_low_pc;
+	bool has_id, has_line;
 	struct dwarf_bases bases;
 	/* Of its first entry. */
 	uint16_t tag;
@@ -75,7 +74,6 @@ struct dwarf_entry {
 	struct dwarf_value low_pc, high_pc, ranges;
 	struct dwarf_value origin; /* DW_AT_abstract_origin, _specification or _extension */
 	struct dwarf_value call_file, call_line;
-	struct dwarf_value signature;
 };
 
 /* A place in .debug_info of a file. */
