@@ -24,7 +24,7 @@ static const char *const section_names[DWARF_SECTION_KINDS] = {
 	[DWARF_LINE] = "line",         [DWARF_LINE_STR] = "line_str",
 	[DWARF_STR] = "str",           [DWARF_STR_OFFSETS] = "str_offsets",
 	[DWARF_ADDR] = "addr",         [DWARF_RANGES] = "ranges",
-	[DWARF_CU_INDEX] = "cu_index",
+	[DWARF_RNGLISTS] = "rnglists", [DWARF_CU_INDEX] = "cu_index",
 };
 
 enum packing { PACKED_NOT, PACKED_ZLIB, PACKED_ZSTD };
