@@ -27,9 +27,40 @@ enum { COST_FACTOR = 20 };
 static const int64_t MTIME_SLACK_NS = 1 * NS_PER_S;
 static const int64_t NS_PER_TICK = NS_PER_S / 100; /* USER_HZ is 100 everywhere */
 
-static const char no_map[] =
-	"no perf map: start node with --perf-basic-prof --interpreted-frames-native-stack, "
-	"python 3.12 with -X perf, or ask a JVM by jcmd PID Compiler.perfmap";
+/* How a name can be missing. */
+enum lack {
+	LACK_MAP,
+	LACK_OWNER,
+	LACK_NEW_MAP,
+	LACK_RIGHTS,
+	LACK_CODE,
+	LACK_CODE_IN_DUMP,
+	LACK_FORMAT,
+	LACK_MEMORY,
+};
+
+static const struct jit_unnamed lacks[] = {
+	[LACK_MAP] = {"code made at run time, without a perf map or a jitdump",
+		      "start node with --perf-basic-prof --interpreted-frames-native-stack, python "
+		      "3.12 with -X perf, Java with a perf map agent; or ask a JVM by jcmd PID "
+		      "Compiler.perfmap"},
+	[LACK_OWNER] = {"its perf map belongs to another user",
+			"/tmp/perf-PID.map has to belong to the user of the process, or to root: "
+			"remove it and have the process write it"},
+	[LACK_NEW_MAP] = {"its perf map is older than the process",
+			  "another process of that number left /tmp/perf-PID.map: remove it and "
+			  "have the process write its own"},
+	[LACK_RIGHTS] = {"its perf map cannot be read", "rights are missing: see hearth doctor"},
+	[LACK_CODE] = {"its perf map does not tell of this code",
+		       "a map that is written on demand lacks what was made later: ask a JVM again "
+		       "by jcmd PID Compiler.perfmap, or use an agent that writes as code is made"},
+	[LACK_CODE_IN_DUMP] = {"its jitdump does not tell of this code",
+			       "the runtime does not tell of all the code that it makes"},
+	[LACK_FORMAT] = {"its perf map or jitdump is damaged",
+			 "have the process write it again, by another version of its runtime"},
+	[LACK_MEMORY] = {"names of code made at run time have used up their memory",
+			 "processes that end make room"},
+};
 
 struct jit {
 	unsigned int refs; /* atomic */
@@ -67,7 +98,8 @@ struct jit_process {
 	struct perf_map *map;
 	uint64_t next_read_mono_ns;
 	uint64_t charged_bytes;
-	char reason[256];
+	enum lack lack;   /* of what was asked last */
+	char damage[256]; /* with LACK_FORMAT and LACK_RIGHTS */
 };
 
 int jit_new(struct jit **out, const struct jit_options *options, struct err *err)
@@ -215,9 +247,10 @@ void jit_process_add_dump(struct jit_process *process, int fd)
 
 /* --- reading --- */
 
-static void set_reason(struct jit_process *process, const char *reason)
+static void set_damage(struct jit_process *process, enum lack lack, const char *text)
 {
-	snprintf(process->reason, sizeof(process->reason), "%s", reason);
+	process->lack = lack;
+	snprintf(process->damage, sizeof(process->damage), "%s", text);
 }
 
 /* The process, as who it was at first sight or is now; or somebody who may do anything. */
@@ -241,17 +274,23 @@ static int open_map(struct jit_process *process, int tmp_fd, uint32_t pid)
 	if (place_fd < 0 || fstat(place_fd, &st) || !S_ISREG(st.st_mode))
 		return -1;
 	if (!may_own(process, st.st_uid)) {
-		set_reason(process, "its perf map belongs to another user");
+		process->lack = LACK_OWNER;
 		return -1;
 	}
 	int64_t mtime_unix_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
 	if (mtime_unix_ns + MTIME_SLACK_NS < process->start_unix_ns) {
-		set_reason(process, "the perf map there is older than the process");
+		process->lack = LACK_NEW_MAP;
 		return -1;
 	}
 	char place[64];
 	snprintf(place, sizeof(place), "/proc/self/fd/%d", place_fd);
-	return open(place, O_RDONLY | O_CLOEXEC);
+	int fd = open(place, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		char text[64];
+		snprintf(text, sizeof(text), "its perf map cannot be read: %m");
+		set_damage(process, LACK_RIGHTS, text);
+	}
+	return fd;
 }
 
 /* Where the process would write it, then where it ends up when an agent outside attaches. */
@@ -279,9 +318,9 @@ static void read_map(struct jit_process *process)
 	if (process->map_fd < 0 || (!process->map && perf_map_new(&process->map, NULL)))
 		return;
 	if (perf_map_read(process->map, process->map_fd, &err))
-		set_reason(process, err.text);
+		set_damage(process, LACK_FORMAT, err.text);
 	else
-		set_reason(process, "its perf map does not tell of this code");
+		process->lack = LACK_CODE;
 }
 
 /* The dumps there are; those behind the count are not touched by anybody else. */
@@ -299,9 +338,9 @@ static void read_dump(struct jit_process *process, struct dump *dump)
 	if (!dump->codes && jitdump_new(&dump->codes, NULL))
 		return;
 	if (!jitdump_read(dump->codes, dump->fd, &err))
-		set_reason(process, "its jitdump does not tell of this code");
+		process->lack = LACK_CODE_IN_DUMP;
 	else if (err.code != -ENODATA)
-		set_reason(process, err.text);
+		set_damage(process, LACK_FORMAT, err.text);
 }
 
 static uint64_t memory_of(struct jit_process *process)
@@ -336,10 +375,11 @@ static void read_files(struct jit_process *process)
 	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
 	if (now_mono_ns < process->next_read_mono_ns)
 		return;
-	if (atomic_load(&process->jit->used_bytes) >= process->jit->max_bytes)
-		return set_reason(process,
-				  "names of code made at run time have used up their memory");
-	set_reason(process, no_map);
+	if (atomic_load(&process->jit->used_bytes) >= process->jit->max_bytes) {
+		process->lack = LACK_MEMORY;
+		return;
+	}
+	process->lack = LACK_MAP;
 	read_map(process);
 	for (size_t i = 0; i < dump_count(process); i++)
 		read_dump(process, &process->dumps[i]);
@@ -372,7 +412,14 @@ bool jit_process_find(struct jit_process *process, uint64_t ip, uint64_t at_mono
 	return false;
 }
 
-const char *jit_process_unnamed_reason(const struct jit_process *process)
+struct jit_unnamed jit_process_unnamed(const struct jit_process *process)
 {
-	return process->reason[0] ? process->reason : no_map;
+	/* Code that was taken over: whoever tells of any is the one to ask. */
+	const struct jit_process *teller = process;
+	while (teller->lack == LACK_MAP && teller->parent)
+		teller = teller->parent;
+	struct jit_unnamed unnamed = lacks[teller->lack];
+	if (teller->lack == LACK_FORMAT || teller->lack == LACK_RIGHTS)
+		unnamed.reason = teller->damage;
+	return unnamed;
 }

@@ -40,5 +40,9 @@ void jit_process_add_dump(struct jit_process *process, int fd);
  * What is found is borrowed until the next question. */
 bool jit_process_find(struct jit_process *process, uint64_t ip, uint64_t at_mono_ns,
 		      struct jit_symbol *symbol);
-/* Why the last one was not found: one sentence. Borrowed until the next question; same thread. */
-const char *jit_process_unnamed_reason(const struct jit_process *process);
+/* Why the last one was not found, and what would help: a clause each. The reason is borrowed until
+ * the next question; same thread. */
+struct jit_unnamed {
+	const char *reason, *remedy;
+};
+struct jit_unnamed jit_process_unnamed(const struct jit_process *process);

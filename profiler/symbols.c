@@ -103,7 +103,10 @@ void symbols_add_unnamed_other(struct symbols *symbols, const char *file, const 
 {
 	pthread_mutex_lock(&symbols->lock);
 	size_t i = 0;
-	while (i < symbols->other_count && strcmp(symbols->others[i].file, file) != 0)
+	/* As they are kept: cut. */
+	while (i < symbols->other_count &&
+	       (strncmp(symbols->others[i].file, file, SYMBOLS_TEXT_BYTES - 1) != 0 ||
+		strncmp(symbols->others[i].reason, reason, SYMBOLS_TEXT_BYTES - 1) != 0))
 		i++;
 	if (i == symbols->other_count && i < SYMBOLS_MAX_OTHERS) {
 		struct symbols_unnamed *added = &symbols->others[symbols->other_count++];

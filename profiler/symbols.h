@@ -49,8 +49,7 @@ void symbols_meet(struct symbols *symbols, struct executable *exe, int root_fd);
 
 /* Samples that have a frame without a name in this executable. */
 void symbols_add_unnamed(struct symbols *symbols, struct executable *exe, uint64_t samples);
-/* Or in what is no executable that can be read: `file` as it is shown. The texts of the first
- * call for a file stay. */
+/* Or in what is no executable that can be read: `file` as it is shown, once for each reason. */
 void symbols_add_unnamed_other(struct symbols *symbols, const char *file, const char *reason,
 			       const char *remedy, uint64_t samples);
 

@@ -30,26 +30,30 @@ static bool is_among(const struct mapped_file *const *files, size_t count,
 	return false;
 }
 
+static void tell_made(struct symbols *symbols, const struct mapped_file *file,
+		      const struct unnamed_samples *samples)
+{
+	struct jit_unnamed why = {"too many processes make code at run time",
+				  "processes that end make room"};
+	char name[64];
+	snprintf(name, sizeof(name), "[jit] of %s", samples->comm);
+	if (file->jit)
+		why = jit_process_unnamed(file->jit);
+	symbols_add_unnamed_other(symbols, name, why.reason, why.remedy, samples->count);
+}
+
 static void tell(struct symbols *symbols, const struct mapped_file *file,
 		 const struct unnamed_samples *samples)
 {
-	if (file->exe) {
+	if (file->exe)
 		symbols_add_unnamed(symbols, file->exe, samples->count);
-	} else if (file->kind == MAPPED_ANONYMOUS) {
-		char name[64];
-		snprintf(name, sizeof(name), "[jit] of %s", samples->comm);
-		symbols_add_unnamed_other(symbols, name,
-					  "code made at run time, without a perf map",
-					  "start node with --perf-basic-prof "
-					  "--interpreted-frames-native-stack, Java with a perf map "
-					  "agent or jcmd PID Compiler.perfmap, Python with -X perf",
-					  samples->count);
-	} else {
+	else if (file->kind == MAPPED_ANONYMOUS)
+		tell_made(symbols, file, samples);
+	else
 		symbols_add_unnamed_other(symbols, file->name, "the file could not be read",
 					  "it was removed before it was seen, is no ELF file, or "
 					  "rights are missing: see hearth doctor",
 					  samples->count);
-	}
 }
 
 void unnamed_count(const struct unnamed *unnamed, const struct unnamed_samples *samples,

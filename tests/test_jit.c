@@ -113,11 +113,11 @@ static void test_grows(void **state)
 	AUTO_PROCESS process = jit_process_new(jit, (uint32_t)child.pid, NULL);
 	assert_non_null(process);
 	assert_string_equal(name_at(process, 0x1000), "");
-	assert_non_null(strstr(jit_process_unnamed_reason(process), "no perf map"));
+	assert_non_null(strstr(jit_process_unnamed(process).reason, "without a perf map"));
 	write_file(child.map, "1000 10 one\n2000 10 tw");
 	wait_for_name(process, 0x1000, "one");
 	assert_string_equal(name_at(process, 0x2000), "");
-	assert_string_equal(jit_process_unnamed_reason(process),
+	assert_string_equal(jit_process_unnamed(process).reason,
 			    "its perf map does not tell of this code");
 	write_file(child.map, "1000 10 one\n2000 10 two\n1000 10 other\n");
 	wait_for_name(process, 0x2000, "two");
@@ -154,6 +154,17 @@ static void test_inherited(void **state)
 	assert_string_equal(name_at(young, 0x1000), "of_parent");
 	assert_string_equal(name_at(young, 0x2000), "of_child");
 	assert_string_equal(name_at(old, 0x2000), "of_parent");
+	assert_string_equal(name_at(young, 0x3000), "");
+	assert_string_equal(jit_process_unnamed(young).reason,
+			    "its perf map does not tell of this code");
+
+	/* Without a map of its own, that of who made the code is the one that lacks it. */
+	AUTO_FINI(child_fini) struct child third;
+	child_init(&third);
+	AUTO_PROCESS heir = jit_process_new(jit, (uint32_t)third.pid, old);
+	assert_string_equal(name_at(heir, 0x3000), "");
+	assert_string_equal(jit_process_unnamed(heir).reason,
+			    "its perf map does not tell of this code");
 }
 
 enum trick { FIFO, DIRECTORY, LINK, OLD, STRANGER };
@@ -162,10 +173,10 @@ static const struct {
 	enum trick trick;
 	const char *reason;
 } tricks[] = {
-	{FIFO, "no perf map"},
-	{DIRECTORY, "no perf map"},
-	{LINK, "no perf map"},
-	{OLD, "the perf map there is older than the process"},
+	{FIFO, "without a perf map"},
+	{DIRECTORY, "without a perf map"},
+	{LINK, "without a perf map"},
+	{OLD, "its perf map is older than the process"},
 	{STRANGER, "its perf map belongs to another user"},
 };
 
@@ -199,9 +210,10 @@ static void test_tricks(void **state)
 		AUTO_JIT jit = new_jit();
 		AUTO_PROCESS process = jit_process_new(jit, (uint32_t)child.pid, NULL);
 		assert_string_equal(name_at(process, 0x1000), "");
-		if (!strstr(jit_process_unnamed_reason(process), tricks[i].reason))
+		if (!strstr(jit_process_unnamed(process).reason, tricks[i].reason))
 			fail_msg("trick %d: %s", tricks[i].trick,
-				 jit_process_unnamed_reason(process));
+				 jit_process_unnamed(process).reason);
+		assert_true(strlen(jit_process_unnamed(process).remedy) > 0);
 		remove(child.map);
 	}
 }
@@ -245,7 +257,7 @@ static void test_dump(void **state)
 	assert_string_equal(symbol.name, "of_map");
 	assert_string_equal(symbol.file, "");
 	assert_false(jit_process_find(process, 0x1020, 100, &symbol));
-	assert_non_null(strstr(jit_process_unnamed_reason(process), "magic number"));
+	assert_non_null(strstr(jit_process_unnamed(process).reason, "magic number"));
 }
 
 /* No process of that number: nothing is opened, nothing is found. */
@@ -279,7 +291,7 @@ static void test_budget(void **state)
 	jit_unref(jit); /* its processes keep it */
 	assert_string_equal(name_at(first, 0x1000), "one");
 	assert_string_equal(name_at(second, 0x1000), "");
-	assert_string_equal(jit_process_unnamed_reason(second),
+	assert_string_equal(jit_process_unnamed(second).reason,
 			    "names of code made at run time have used up their memory");
 	jit_process_unref(first);
 	assert_string_equal(name_at(second, 0x1000), "two");
