@@ -523,6 +523,26 @@ describe("frames by function, line or library", () => {
 			await shot(page, "by-line");
 		});
 	});
+	test("the tooltip of a long name has it short, then whole", async () => {
+		await visit("?query=%7Bcomm=%22cc1plus%22%7D&frames=function&search=push_back", {}, async (page) => {
+			await ready(page);
+			const box = (await canvas(page).boundingBox())!;
+			/* Wherever it is: the first row that has it, from the left. */
+			await until("the tooltip", async () => {
+				for (let row = 5; row < 9; row++)
+					for (let x = 2; x < box.width; x += 6) {
+						await page.mouse.move(box.x + x, box.y + row * 20 + 10);
+						const name = page.locator(".tip-whole");
+						if ((await name.count()) === 0) continue;
+						if (!(await name.innerText()).includes("push_back")) continue;
+						expect(await page.locator(".tip-name").innerText()).toContain("std::pair<…>");
+						return true;
+					}
+				return false;
+			});
+			await shot(page, "tip-long");
+		});
+	});
 	test("the table", async () => {
 		await visit("?tab=table&frames=library", {}, async (page) => {
 			await page.locator(".table tbody tr").first().waitFor();

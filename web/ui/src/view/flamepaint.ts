@@ -86,18 +86,18 @@ export function drawFlame(surface: Surface, scene: Scene): void {
 }
 
 /* Inlined frames have a broken edge towards their caller: they are a part of it. */
-function drawInlined({ context, ratio }: Surface, { tree, boxes, paint, topOf, isFlame }: Scene): void {
+function drawInlined({ context }: Surface, { tree, boxes, paint, topOf, isFlame }: Scene): void {
 	context.beginPath();
 	for (let i = 0; i < boxes.count; i++) {
 		const node = boxes.node[i]!;
 		if (node === MERGED || tree.kind[node] !== Kind.Inlined || boxes.widthPx[i]! < MIN_EDGE_PX) continue;
-		const edge = topOf(boxes.row[i]!) + (isFlame ? ROW_PX - 2 : 1);
+		const edge = topOf(boxes.row[i]!) + (isFlame ? ROW_PX - 1.5 : 0.5);
 		const left = Math.max(0, boxes.leftPx[i]!);
 		context.moveTo(left + 1, edge);
 		context.lineTo(boxes.leftPx[i]! + boxes.widthPx[i]! - 2, edge);
 	}
 	context.setLineDash([4, 3]);
-	context.lineWidth = Math.max(1, Math.round(1.5 * ratio) / ratio);
+	context.lineWidth = 1;
 	context.strokeStyle = paint.inlined;
 	context.stroke();
 	context.setLineDash([]);

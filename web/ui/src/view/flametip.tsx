@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { type CallTree, Kind, mappingOf, nameOf } from "../model/calltree";
 import { formatCount, formatNs, formatShare } from "../model/format";
-import { splitLine } from "../model/names";
+import { shortName, splitLine } from "../model/names";
 import type { Frames } from "../model/urlstate";
 import { KIND_NAMES } from "./colors";
 
@@ -38,6 +38,7 @@ function Facts({ tree, node, zoomed, frames }: FactsProps): JSX.Element {
 		frames === "line" && hasFunction(tree, node)
 			? splitLine(nameOf(tree, node))
 			: { name: nameOf(tree, node), place: "" };
+	const short = shortName(name);
 	const where = [mappingOf(tree, node), node === 0 ? "" : kind].filter(Boolean).join(" · ");
 	const rows = [
 		{ name: "Total", ns: tree.nodeNs[node]!, samples: tree.nodeSamples[node]! },
@@ -46,7 +47,8 @@ function Facts({ tree, node, zoomed, frames }: FactsProps): JSX.Element {
 	const viewNs = tree.nodeNs[zoomed]!;
 	return (
 		<>
-			<div class="tip-name">{name}</div>
+			<div class="tip-name">{short}</div>
+			{short !== name && <div class="tip-whole">{name}</div>}
 			{place && <div class="tip-place">{place}</div>}
 			{where && <div class="tip-where">{where}</div>}
 			<table class="tip-table">

@@ -61,9 +61,8 @@ function Row({ row }: { readonly row: Unnamed }): JSX.Element {
 			<th scope="row">
 				{row.file}
 				{row.buildId && (
-					<div class="dim mono" title={`Build ID ${row.buildId}`}>
-						{row.buildId.slice(0, 12)}
-						{row.buildId.length > 12 && "…"}
+					<div class="dim mono" title="Build ID">
+						{row.buildId}
 					</div>
 				)}
 			</th>
