@@ -98,9 +98,10 @@ static void on_done(void *cls, struct MHD_Connection *connection, void **state,
 	if (!exchange)
 		return;
 	end_answer(exchange);
-	upload_free(exchange->upload);
-	if (exchange->upload)
+	if (exchange->upload) {
+		upload_free(exchange->upload);
 		sem_post(&exchange->server->uploads);
+	}
 	free(exchange);
 	*state = NULL;
 }
