@@ -19,6 +19,8 @@ enum { ROUND_MS = 100 };
 /* The side-band asks for a round at once, so that files are pinned while their process lives;
  * a storm of short processes gets one every so often. */
 enum { MIN_ROUND_MS = 5 };
+/* Reading all of /proc after events were lost takes at most this part of the time. */
+enum { RESCAN_SHARE = 20 };
 /* A second at most may be missing after a crash: a batch, the round that closes it, and the time
  * it takes to name and store it. */
 static const uint64_t BATCH_NS = 750 * UINT64_C(1000000);
@@ -58,7 +60,8 @@ struct collector {
 	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
 	uint64_t tail_bytes;                   /* raw_stack_add_tail() */
 	bool needs_rescan;
-	bool cpus_failed; /* the last follow_cpus() did */
+	uint64_t rescan_mono_ns; /* not before */
+	bool cpus_failed;        /* the last follow_cpus() did */
 
 	pthread_mutex_t lock; /* guards all below */
 	struct ledger ledger;
@@ -277,13 +280,20 @@ static void drain_sideband(struct collector *collector, uint64_t now_mono_ns)
 	pthread_mutex_unlock(&collector->lock);
 }
 
+static bool is_noted(const struct collector *collector, uint32_t pid)
+{
+	for (size_t i = collector->changed_count; i-- > 0;)
+		if (collector->changed[i] == pid)
+			return true;
+	return false;
+}
+
 /* The process that an event changed, or ended, is pushed or forgotten when the round is over. */
 static void note_changed(struct collector *collector, const struct sideband_event *event)
 {
 	bool is_end = event->kind == SIDEBAND_EXIT && event->tid == event->pid;
 	size_t count = collector->changed_count;
-	if ((event->kind != SIDEBAND_MMAP && !is_end) ||
-	    (count && collector->changed[count - 1] == event->pid))
+	if ((event->kind != SIDEBAND_MMAP && !is_end) || is_noted(collector, event->pid))
 		return;
 	const struct process *process = processes_find(collector->processes, event->pid);
 	/* A process that nobody sampled yet may live for 20 ms only: its image is pushed, too. */
@@ -404,15 +414,24 @@ static void take_sample(struct collector *collector, const struct rec_sample *re
  * after this time gets its mappings once more. */
 static const uint64_t PUSH_AGAIN_NS = 1 * UINT64_C(1000000000);
 
+/* All mappings are pushed at once. Of a process that has thousands, and always others, that takes
+ * ms each time: at most this part of the time. */
+enum { PUSH_SHARE = 30 };
+
 /* The kernel's walker gets the mappings of a process with its first sample, and again whenever
- * they changed: the next sample finds them there. */
-static void push_process(struct collector *collector, struct process *process, uint64_t now_mono_ns)
+ * they changed: the next sample finds them there. False: it is too early for that. */
+static bool push_process(struct collector *collector, struct process *process, uint64_t now_mono_ns)
 {
 	uint64_t files = collector->options.push_epoch(collector->options.ctx);
 	if (process->umem_epoch == process->map_epoch && process->umem_files == files &&
 	    now_mono_ns - process->umem_mono_ns < PUSH_AGAIN_NS)
-		return;
+		return true;
+	/* An image that is new there is never made to wait. */
+	if (!process->is_new_image &&
+	    now_mono_ns < process->umem_mono_ns + PUSH_SHARE * process->umem_cost_ns)
+		return false;
 	process->umem_mono_ns = now_mono_ns;
+	uint64_t start_mono_ns = (uint64_t)clock_mono_ns();
 	struct process_map *map = process_snapshot(process);
 	if (map && !collector->options.push(collector->options.ctx, process, map)) {
 		process->umem_epoch = process->map_epoch;
@@ -420,6 +439,8 @@ static void push_process(struct collector *collector, struct process *process, u
 		process->is_new_image = false;
 	}
 	process_map_unref(map);
+	process->umem_cost_ns = (uint64_t)clock_mono_ns() - start_mono_ns;
+	return true;
 }
 
 /* The tail of a record that says it has one; NULL: it is not whole. */
@@ -441,10 +462,10 @@ static int add_tail_sample(struct collector *collector, const struct rec_stack *
 	if (!process)
 		return -ENOMEM;
 	process_note_cgroup(process, rec->cgroup_id);
-	if (process->exec_id != rec->exec_id)
-		process->umem_epoch = 0; /* what was pushed is taken for another image's */
+	if (process->exec_id != rec->exec_id) /* what was pushed is taken for another image's */
+		process->umem_epoch = process->umem_cost_ns = 0;
 	process->exec_id = rec->exec_id;
-	push_process(collector, process, rec->sample.end_mono_ns);
+	(void)push_process(collector, process, rec->sample.end_mono_ns);
 	struct raw_ips ips = {rec->frames, rec->kernel_frames, rec->user_frames, rec->flags,
 			      rec->walk_end};
 	struct raw_stack *stack = raw_stack_locate(&ips, process);
@@ -513,17 +534,33 @@ static void take_records(struct collector *collector)
 			collector->orphan_count * sizeof(*collector->orphans));
 }
 
+/* Those for which it is too early stay for another round. */
 static void push_changed(struct collector *collector, uint64_t now_mono_ns)
 {
+	size_t kept = 0;
 	for (size_t i = 0; i < collector->changed_count; i++) {
 		uint32_t pid = collector->changed[i];
 		struct process *process = processes_find(collector->processes, pid);
-		if (process && !process->exited_mono_ns)
-			push_process(collector, process, now_mono_ns);
-		else
+		if (!process || process->exited_mono_ns)
 			collector->options.forget(collector->options.ctx, pid);
+		else if (!push_process(collector, process, now_mono_ns))
+			collector->changed[kept++] = pid;
 	}
-	collector->changed_count = 0;
+	collector->changed_count = kept;
+}
+
+/* Losses that go on must not make it read all of /proc without a pause. */
+static void rescan(struct collector *collector, uint64_t now_mono_ns)
+{
+	if (!collector->needs_rescan || now_mono_ns < collector->rescan_mono_ns)
+		return;
+	collector->needs_rescan = false;
+	processes_scan(collector->processes, now_mono_ns);
+	uint64_t end_mono_ns = (uint64_t)clock_mono_ns();
+	collector->rescan_mono_ns = end_mono_ns + RESCAN_SHARE * (end_mono_ns - now_mono_ns);
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.rescans++;
+	pthread_mutex_unlock(&collector->lock);
 }
 
 static void round_once(struct collector *collector)
@@ -536,13 +573,7 @@ static void round_once(struct collector *collector)
 	keep_waiting_events(collector);
 	push_changed(collector, now_mono_ns);
 	collector->options.tick(collector->options.ctx, now_mono_ns);
-	if (!collector->needs_rescan)
-		return;
-	collector->needs_rescan = false;
-	processes_scan(collector->processes, now_mono_ns);
-	pthread_mutex_lock(&collector->lock);
-	collector->counts.rescans++;
-	pthread_mutex_unlock(&collector->lock);
+	rescan(collector, (uint64_t)clock_mono_ns());
 }
 
 /* What the kernel dropped since the last batch, and everything else that no batch told of. */

@@ -10,6 +10,8 @@
 
 enum { MAX_PROCESSES = 1 << 20, MAX_THREADS = 1 << 22, MAX_MAPPINGS = 1 << 20 };
 enum { MAX_CGROUP_BYTES = 1024 };
+/* More than dlopen(3) ever makes of them; and at most this part of the time is spent on reading. */
+enum { MANY_MAPPINGS = 1024, READ_SHARE = 100 };
 static const uint64_t FORGET_AFTER_NS = 5 * UINT64_C(1000000000);
 static const uint64_t NS_PER_TICK = 10 * UINT64_C(1000000); /* USER_HZ is 100 everywhere */
 
@@ -214,19 +216,27 @@ static int punch(struct process *process, uint64_t start_ip, uint64_t end_ip)
 	return 0;
 }
 
+/* A mapping in the very place of another one. */
+static void replace(struct process *process, struct mapping *old, const struct mapping *mapping)
+{
+	/* Else it was told twice: by the scan and by an event. */
+	if (old->file_off != mapping->file_off || old->file != mapping->file)
+		process->map_epoch++;
+	mapped_file_unref(old->file);
+	*old = *mapping;
+}
+
 /* Takes the reference of mapping->file, whatever happens. */
 static void map_range(struct process *process, const struct mapping *mapping)
 {
-	const struct mapping *same = process_find(process, mapping->start_ip);
 	if (mapping->start_ip >= mapping->end_ip) {
 		mapped_file_unref(mapping->file); /* nothing */
 		return;
 	}
-	if (same && same->start_ip == mapping->start_ip && same->end_ip == mapping->end_ip &&
-	    same->file_off == mapping->file_off && same->file == mapping->file) {
-		mapped_file_unref(mapping->file); /* told twice: by the scan and by an event */
-		return;
-	}
+	size_t at = lower_bound(process, mapping->start_ip);
+	if (at < process->mapping_count && process->mappings[at].start_ip == mapping->start_ip &&
+	    process->mappings[at].end_ip == mapping->end_ip)
+		return replace(process, &process->mappings[at], mapping);
 	process->map_epoch++;
 	if (punch(process, mapping->start_ip, mapping->end_ip) ||
 	    insert_at(process, lower_bound(process, mapping->start_ip), mapping))
@@ -323,8 +333,46 @@ static struct process *load_process(struct processes *processes, uint32_t pid, u
 	/* Mappings that went meanwhile stay behind: nothing runs there any more, and whatever
 	 * takes their place cuts them out. */
 	(void)proc_visit_mappings(pid, load_mapping, &load);
+	process->read_count = process->mapping_count;
 	(void)proc_visit_tids(pid, load_thread, &load);
 	return process;
+}
+
+/* No event tells that a mapping went. A process that goes on mapping code in new places is read
+ * again when most of what is known of it may be gone, and reading takes little of the time. */
+static bool wants_reading(const struct process *process, uint64_t now_mono_ns)
+{
+	return !process->exited_mono_ns &&
+	       process->mapping_count > 2 * process->read_count + MANY_MAPPINGS &&
+	       now_mono_ns >= process->read_again_mono_ns;
+}
+
+static void drop_mappings(struct mapping *mappings, size_t mapping_count)
+{
+	for (size_t i = 0; i < mapping_count; i++)
+		mapped_file_unref(mappings[i].file);
+	free(mappings);
+}
+
+static void read_again(struct processes *processes, struct process *process, uint64_t now_mono_ns)
+{
+	struct mapping *old = TAKE(process->mappings);
+	size_t old_count = process->mapping_count, old_cap = process->mapping_cap;
+	process->mapping_count = process->mapping_cap = 0;
+	struct load load = {processes, process, now_mono_ns};
+	int rc = proc_visit_mappings(process->pid, load_mapping, &load);
+	if (rc || !process->mapping_count) { /* it ended: samples that are under way need them */
+		drop_mappings(process->mappings, process->mapping_count);
+		process->mappings = old;
+		process->mapping_count = old_count;
+		process->mapping_cap = old_cap;
+	} else {
+		drop_mappings(old, old_count);
+	}
+	process->map_epoch++;
+	process->read_count = process->mapping_count;
+	uint64_t end_mono_ns = (uint64_t)clock_mono_ns();
+	process->read_again_mono_ns = end_mono_ns + READ_SHARE * (end_mono_ns - now_mono_ns);
 }
 
 static void scan_pid(void *ctx, uint32_t pid)
@@ -475,6 +523,8 @@ static void sweep_processes(struct processes *processes, uint64_t now_mono_ns)
 	uint64_t pid;
 	struct process *process;
 	while ((process = map_next(&processes->by_pid, &cursor, &pid)) != NULL) {
+		if (wants_reading(process, now_mono_ns))
+			read_again(processes, process, (uint64_t)clock_mono_ns());
 		if (!is_old(process->exited_mono_ns, now_mono_ns))
 			continue;
 		struct proc_stat stat;

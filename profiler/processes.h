@@ -26,6 +26,8 @@ struct process {
 	bool cgroup_is_read;      /* from its own /proc entry, not taken over from the parent */
 	struct mapping *mappings; /* sorted, not overlapping */
 	size_t mapping_count, mapping_cap;
+	size_t read_count;            /* of mappings, when /proc was last read */
+	uint64_t read_again_mono_ns;  /* not before */
 	struct mapped_file *jit;      /* code it made at run time; NULL: none yet */
 	bool jit_is_parents;          /* taken over by fork(2) */
 	uint64_t map_epoch;           /* moves with every change; no two processes share one */
@@ -36,6 +38,7 @@ struct process {
 	uint64_t umem_epoch;     /* map_epoch that the kernel's walker has; 0: none */
 	uint64_t umem_files;     /* see unwinder_files_epoch() */
 	uint64_t umem_mono_ns;   /* when that was */
+	uint64_t umem_cost_ns;   /* how long it took */
 	uint64_t exited_mono_ns; /* 0: lives */
 	uint64_t scan;           /* the last that saw it */
 };
@@ -63,7 +66,7 @@ void processes_scan(struct processes *processes, uint64_t now_mono_ns);
 /* Apply one event. file is the file of an MMAP (reference taken over), else NULL. */
 void processes_apply(struct processes *processes, const struct sideband_event *event,
 		     struct mapped_file *file);
-/* Forget what ended long ago. */
+/* Forget what ended long ago, and mappings that went, where there are many. */
 void processes_sweep(struct processes *processes, uint64_t now_mono_ns);
 
 /* The process as it is known; NULL: it is not. Borrowed until the next sweep. */

@@ -176,6 +176,13 @@ static void close_file(FILE **file)
 		fclose(*file);
 }
 
+/* There may be 65,530 lines, or what vm.max_map_count says, and hardly any of code. */
+static bool is_of_code(const char *line)
+{
+	const char *prot = strchr(line, ' ');
+	return prot && prot[1] && prot[2] && prot[3] == 'x';
+}
+
 int proc_visit_mappings(uint32_t pid, proc_mapping_fn visit, void *ctx)
 {
 	char path[PATH_BYTES];
@@ -187,7 +194,8 @@ int proc_visit_mappings(uint32_t pid, proc_mapping_fn visit, void *ctx)
 	size_t cap = 0;
 	while (getline(&line, &cap, file) > 0) {
 		struct proc_mapping mapping;
-		if (!proc_mapping_parse(&mapping, line) && mapping.is_executable)
+		if (is_of_code(line) && !proc_mapping_parse(&mapping, line) &&
+		    mapping.is_executable)
 			visit(ctx, &mapping);
 	}
 	return ferror(file) ? -ESRCH : 0; /* the process ended while we read */

@@ -459,6 +459,47 @@ static void note_tid(void *ctx, uint32_t tid)
 }
 
 /* A child has the same program at the same place. */
+/* Mapped here, at places that only events told of, and gone before anybody looked. */
+static void mappings_that_went_are_forgotten(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint32_t pid = (uint32_t)getpid();
+	struct process *process = get(fixture, pid);
+	const size_t there = process->mapping_count;
+	assert_true(there > 2);
+	for (uint64_t i = 0; i < 1000; i++)
+		map_range(fixture, pid, 0x1000 * (2 * i + 1), 0x1000 * (2 * i + 2), 0, 0);
+	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	processes_sweep(fixture->processes, now_mono_ns);
+	assert_int_equal(process->mapping_count, there + 1000); /* not many */
+	for (uint64_t i = 1000; i < 4000; i++)
+		map_range(fixture, pid, 0x1000 * (2 * i + 1), 0x1000 * (2 * i + 2), 0, 0);
+	uint64_t epoch = process->map_epoch;
+	processes_sweep(fixture->processes, now_mono_ns);
+	assert_int_equal(process->mapping_count, there);
+	assert_true(process->map_epoch > epoch);
+	uintptr_t code_ip = (uintptr_t)mappings_that_went_are_forgotten;
+	assert_non_null(process_find(process, code_ip));
+	for (uint64_t i = 0; i < 4000; i++)
+		map_range(fixture, pid, 0x1000 * (2 * i + 1), 0x1000 * (2 * i + 2), 0, 0);
+	processes_sweep(fixture->processes, now_mono_ns); /* read a moment ago */
+	assert_int_equal(process->mapping_count, there + 4000);
+	processes_sweep(fixture->processes, now_mono_ns + 1000 * S);
+	assert_int_equal(process->mapping_count, there);
+}
+
+/* It ended: samples that are under way need what is known. */
+static void what_cannot_be_read_stays(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint32_t pid = 1 << 30; /* beyond any limit of the kernel */
+	struct process *process = get(fixture, pid);
+	for (uint64_t i = 0; i < 4000; i++)
+		map_range(fixture, pid, 0x1000 * (2 * i + 1), 0x1000 * (2 * i + 2), 0, 0);
+	processes_sweep(fixture->processes, (uint64_t)clock_mono_ns());
+	assert_int_equal(process->mapping_count, 4000);
+}
+
 static void real_processes_are_adopted(void **state)
 {
 	struct fixture *fixture = *state;
@@ -514,6 +555,8 @@ int main(void)
 		WITH_PROCESSES(a_pid_used_again),
 		WITH_PROCESSES(a_process_nobody_told_of),
 		WITH_PROCESSES(cgroups_are_looked_up_when_they_change),
+		WITH_PROCESSES(mappings_that_went_are_forgotten),
+		WITH_PROCESSES(what_cannot_be_read_stays),
 		WITH_PROCESSES(real_processes_are_adopted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
