@@ -129,6 +129,41 @@ __attribute__((noinline)) __u32 umem_find_rule(__u32 page, __u32 off)
 	return umem_word(memory, rows + low) >> 16;
 }
 
+/* Does a call instruction end where these 8 bytes do? E8, or FF /2 with one of its addressing forms.
+ * Intel SDM volume 2A, CALL. */
+static __always_inline __u32 is_call(__u64 before)
+{
+	__u32 is_one = (before >> 24 & 0xff) == 0xe8;
+	const __u32 with_operand[] = {2, 3, 4, 6, 7}; /* bytes it may have */
+#pragma unroll
+	for (int i = 0; i < 5; i++) {
+		__u32 at = 64 - 8 * with_operand[i];
+		is_one |= (before >> at & 0x38ff) == 0x10ff;
+	}
+	return is_one;
+}
+
+/* May a caller go on there: is it code with rows, after a call? */
+__attribute__((noinline)) __u32 umem_is_return(__u32 process, __u64 ip)
+{
+	const __u32 *memory = umem_memory();
+	__u32 at = umem_find_mapping(process, ip - 1);
+	__u64 before = 0;
+	if (!memory || !at)
+		return 0;
+	__u32 file = umem_word(memory, at + 6);
+	__u64 vaddr = ip - 1 - umem_dword(memory, at + 4);
+	__u32 page_number = (__u32)(vaddr >> UMEM_PAGE_SHIFT) - umem_word(memory, file);
+	if (!file || page_number >= umem_word(memory, file + 1))
+		return 0;
+	__u32 page = umem_word(memory, file + 4 + page_number);
+	/* A page that is not loaded has rows, and the walk ends there for user space to go on. */
+	if (page && !umem_find_rule(page, vaddr & ((1 << UMEM_PAGE_SHIFT) - 1)))
+		return 0;
+	return !bpf_probe_read_user(&before, sizeof(before), (void *)(ip - sizeof(before))) &&
+	       is_call(before);
+}
+
 /* 0 or an error. */
 static __always_inline long walk_read(struct walk *walk, __u64 addr, __u64 *value)
 {
@@ -346,6 +381,31 @@ static __always_inline long walk_by_rule(struct walk *walk, const __u32 *memory,
 	return 0;
 }
 
+/* Code without rows in a file that has them, at its leaf: _init and _fini, assembly by hand. Before
+ * it made a frame, if it makes one at all, the return address is on top of the stack, or below one
+ * register that was pushed. profiler/unwinder.c, step_bare_leaf(). 1: the walk goes on. */
+static __always_inline long walk_bare_leaf(struct walk *walk)
+{
+	__u64 top = 0, ra = 0, sp = walk->sp;
+	if (!walk->is_exact || walk_read(walk, sp, &top))
+		return 0;
+	if (umem_is_return(walk->process, top)) {
+		walk->ip = top;
+		walk->sp = sp + 8;
+		walk->is_exact = 0;
+		return 1;
+	}
+	if (walk_read(walk, sp + 8, &ra) || !umem_is_return(walk->process, ra))
+		return 0;
+	if (walk->fp == sp) /* mov rbp, rsp is done */
+		walk->fp = top;
+	walk->rbx_at = RBX_NOWHERE; /* may be what was pushed */
+	walk->ip = ra;
+	walk->sp = sp + 16;
+	walk->is_exact = 0;
+	return 1;
+}
+
 /* One frame up. Returns 1 when the walk has ended; why is in walk->end. */
 static __always_inline long walk_step(struct walk *walk)
 {
@@ -364,6 +424,8 @@ static __always_inline long walk_step(struct walk *walk)
 		return walk_by_rule(walk, memory, rule);
 	if (walk->end != WALK_HOLE)
 		return 1;
+	if (walk_bare_leaf(walk))
+		return 0;
 	/* Code that brings no unwind information is mostly made by tools that keep frame
 	 * pointers: assembly by hand, built-in snapshots of virtual machines. */
 	long ended = walk_frame_pointer(walk);

@@ -280,9 +280,54 @@ static void load_page(struct unwinder *unwinder, const struct mapped_file *file,
 		(void)umem_load_page(unwinder->umem, file, vaddr);
 }
 
+/* May a caller go on there: is it code with rows, after a call? */
+static bool is_return(struct unwinder *unwinder, const struct process_map *map, uint64_t ip)
+{
+	const struct mapping *mapping = mappings_find(map->mappings, map->mapping_count, ip - 1);
+	uint64_t vaddr, before;
+	if (!mapping || !mapping->file->exe)
+		return false;
+	const struct executable *exe = mapping->file->exe;
+	uint64_t off = ip - 1 - mapping->start_ip + mapping->file_off;
+	const struct unwind_rows *rows = rows_of(unwinder, mapping->file);
+	return rows && off >= sizeof(before) && executable_vaddr(exe, off, &vaddr) &&
+	       unwind_rows_find(rows, vaddr)->cfa != UNWIND_CFA_NONE &&
+	       !elf_file_read(executable_elf(exe), off + 1 - sizeof(before), &before,
+			      sizeof(before)) &&
+	       unwind_is_call(before);
+}
+
+/* Code without rows in a file that has them, at its leaf: _init and _fini, assembly by hand. Before
+ * it made a frame, if it makes one at all, the return address is on top of the stack, or below one
+ * register that was pushed. A value of either place that follows a call is hardly ever anything
+ * else; to step by the frame pointer there would leave out the caller. */
+static bool step_bare_leaf(struct unwinder *unwinder, const struct process_map *map,
+			   struct unwind_frame *frame, struct rec_tail *tail)
+{
+	uint64_t top, ra;
+	if (!frame->ip_exact || !read_slice(tail, frame->sp, &top))
+		return false;
+	if (is_return(unwinder, map, top)) {
+		frame->ip = top;
+		frame->sp += 8;
+	} else if (read_slice(tail, frame->sp + 8, &ra) && is_return(unwinder, map, ra)) {
+		if (frame->fp == frame->sp) /* mov rbp, rsp is done */
+			frame->fp = top;
+		frame->rbx_at = UNWIND_RBX_NOWHERE; /* may be what was pushed */
+		frame->ip = ra;
+		frame->sp += 16;
+	} else {
+		return false;
+	}
+	frame->ip_exact = false;
+	frame->registers = NULL;
+	return true;
+}
+
 /* One step up from a frame in mapping. */
-static enum unwind_result step(struct unwinder *unwinder, const struct mapping *mapping,
-			       struct unwind_frame *frame, struct rec_tail *tail)
+static enum unwind_result step(struct unwinder *unwinder, const struct process_map *map,
+			       const struct mapping *mapping, struct unwind_frame *frame,
+			       struct rec_tail *tail)
 {
 	struct mapped_file *file = mapping->file;
 	uint64_t off = unwind_lookup_ip(frame) - mapping->start_ip + mapping->file_off, vaddr;
@@ -294,6 +339,8 @@ static enum unwind_result step(struct unwinder *unwinder, const struct mapping *
 		unwind_step(unwind_rows_find(rows, vaddr), frame, read_slice, tail);
 	if (result != UNWIND_STEP_NO_RULE)
 		return result;
+	if (step_bare_leaf(unwinder, map, frame, tail))
+		return UNWIND_STEP_OK;
 	/* Code that brings no unwind information is mostly made by tools that keep frame
 	 * pointers: assembly by hand, built-in snapshots of virtual machines. */
 	result = step_frame_pointer(frame, tail);
@@ -321,7 +368,7 @@ static void walk_tail(struct unwinder *unwinder, struct raw_tail *tail, struct w
 		walked->end = WALK_NO_MAPPING;
 		if (!mapping)
 			return;
-		enum unwind_result result = step(unwinder, mapping, &frame, &tail->rec);
+		enum unwind_result result = step(unwinder, map, mapping, &frame, &tail->rec);
 		if (result != UNWIND_STEP_OK) {
 			walked->end = end_of(result);
 			return;

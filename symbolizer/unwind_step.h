@@ -47,6 +47,17 @@ static inline uint64_t unwind_lookup_ip(const struct unwind_frame *frame)
 	return frame->ip_exact ? frame->ip : frame->ip - 1;
 }
 
+/* Does a call instruction end where these 8 bytes of code do? E8, or FF /2 with one of its addressing
+ * forms. Intel SDM volume 2A, CALL. */
+static inline bool unwind_is_call(uint64_t before)
+{
+	static const uint8_t with_operand[] = {2, 3, 4, 6, 7}; /* bytes it may have */
+	bool is_one = (before >> 24 & 0xff) == 0xe8;
+	for (size_t i = 0; i < sizeof(with_operand); i++)
+		is_one |= (before >> (64 - 8 * with_operand[i]) & 0x38ff) == 0x10ff;
+	return is_one;
+}
+
 /* The mask never changes a number that passed; it is there for the verifier of BPF to see. */
 static inline bool unwind_register(const struct unwind_frame *frame, int32_t number,
 				   uint64_t *value)

@@ -23,6 +23,7 @@ struct fixture {
 	struct mapped_file *files[FILES];
 	uint64_t off[FILES]; /* of code in each */
 	uint64_t bytes[FILES];
+	uint64_t setup_off; /* of setup(), in this program */
 	struct process_map *map;
 };
 
@@ -41,6 +42,15 @@ static void open_file(struct fixture *fixture, size_t i, const void *symbol)
 	executable_segment(file->exe, vaddr, &start_vaddr, &limit_vaddr, &file_off);
 	fixture->files[i] = file;
 	fixture->off[i] = vaddr - start_vaddr + file_off;
+}
+
+/* A leaf that tells nothing of its frame, and a place that returns from a call. */
+__asm__(".text\n.type bare_leaf, @function\nbare_leaf: ret\n.size bare_leaf, . - bare_leaf");
+void bare_leaf(void);
+
+__attribute__((noipa)) static uint64_t return_ip(void)
+{
+	return (uint64_t)(uintptr_t)__builtin_return_address(0);
 }
 
 /* Sample file i once: a leaf in it, and no stack memory at all. */
@@ -105,6 +115,7 @@ static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	open_file(fixture, 0, (const void *)(uintptr_t)setup);
+	fixture->setup_off = fixture->off[0];
 	open_file(fixture, 1, (const void *)(uintptr_t)qsort);
 	open_file(fixture, 2, (const void *)(uintptr_t)_cmocka_run_group_tests);
 	map_files(fixture);
@@ -210,6 +221,68 @@ static void one_file_may_be_larger_than_all(void **state)
 		}
 }
 
+enum { SLICE_WORDS = 4, STACK = 0x7000 };
+
+/* The caller of bare_leaf with these words on its stack; 0: none was found. */
+static uint64_t caller_of_bare(struct unwinder *unwinder, const struct fixture *fixture,
+			       uint64_t leaf_ip, const uint64_t words[static SLICE_WORDS])
+{
+	AUTO_MEM struct raw_tail *tail = calloc(1, sizeof(*tail) + SLICE_WORDS * sizeof(words[0]));
+	AUTO_MEM struct raw_stack *stack = calloc(1, sizeof(*stack) + sizeof(stack->frames[0]));
+	AUTO_MEM struct walked_stack *walked = calloc(1, sizeof(*walked));
+	tail->map = fixture->map;
+	tail->rec = (struct rec_tail){
+		.ip = leaf_ip,
+		.sp = STACK,
+		.fp = 1,
+		.is_exact = 1,
+		.is_fp_known = 1,
+		.is_rbx_known = 1,
+		.slice_at = STACK,
+		.slice_bytes = SLICE_WORDS * sizeof(words[0]),
+	};
+	memcpy(tail->rec.slice, words, SLICE_WORDS * sizeof(words[0]));
+	*stack = (struct raw_stack){
+		.refs = 1, .user_frames = 1, .walk_end = WALK_NO_ROWS, .tail = tail};
+	unwinder_finish(unwinder, stack, walked);
+	return walked->frame_count > 1 ? walked->frames[1].ip_or_off + 1 : 0;
+}
+
+static void a_leaf_without_rows(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO(unwinder) unwinder = unwinder_of(0, NULL);
+	uint64_t setup_ip = (uint64_t)(uintptr_t)setup, return_off, leaf_off;
+	size_t file = 0;
+	while (fixture->off[file] != fixture->setup_off)
+		file++;
+	return_off = return_ip() - setup_ip + fixture->off[file];
+	leaf_off = (uint64_t)(uintptr_t)bare_leaf - setup_ip + fixture->off[file];
+	const uint64_t base_ip = (file + 1) * (uint64_t)MAP_BYTES;
+	const uint64_t after_call = base_ip + return_off, leaf = base_ip + leaf_off;
+	const uint64_t function = base_ip + fixture->off[file]; /* code, and after no call */
+	const struct {
+		const char *label;
+		uint64_t words[SLICE_WORDS];
+		bool is_found;
+	} rows[] = {
+		{"at once", {after_call}, true},
+		{"below a register", {1, after_call}, true},
+		{"below the start of a function", {function, after_call}, true},
+		{"below two registers", {1, 2, after_call}, false},
+		{"the start of a function", {function, function}, false},
+		{"itself", {leaf, leaf}, false},
+		{"after the call", {after_call + 1, after_call + 1}, false},
+		{"no code", {1, STACK}, false},
+		{"nothing", {0}, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t off = caller_of_bare(unwinder, fixture, leaf, rows[i].words);
+		if (off != (rows[i].is_found ? return_off : 0))
+			fail_msg("%s: %#llx", rows[i].label, (unsigned long long)off);
+	}
+}
+
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -218,6 +291,7 @@ int main(void)
 		WITH_FILES(rows_are_read_once),
 		WITH_FILES(what_was_not_used_for_longest_goes),
 		WITH_FILES(one_file_may_be_larger_than_all),
+		WITH_FILES(a_leaf_without_rows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

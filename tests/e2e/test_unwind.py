@@ -39,6 +39,9 @@ CXX_PROGRAMS = (
 )
 
 
+BARE = ("bare", "bare_rbp", "bare_rbx", "bare_frame", "bare_locals")
+
+
 class Unwind(unwinding.Case):
     def check_all(self, programs, stacks):
         for name, path, chain, least in programs:
@@ -91,6 +94,20 @@ class Unwind(unwinding.Case):
             programs.append((name, path, chain, least))
             commands.append(([path, mode, SECONDS / 3], {}))
         self.check_all(programs, self.record_runs(commands))
+
+    def test_leaves_without_rows(self):
+        """Assembly that tells nothing of its frames: no caller of it is left out."""
+        assembly = os.path.join(unwinding.PROGRAMS, "unwind_bare.S")
+        for name, flags in (("u-bare", ()), ("u-barefp", ("-fno-omit-frame-pointer",))):
+            with self.subTest(program=name):
+                path = self.build(name, "unwind_bare.c", assembly, *flags)
+                samples = self.samples(self.record_runs([([path, SECONDS / 3], {})]), name, path)
+                self.check_whole(samples)
+                for leaf in BARE:
+                    self.check(samples, lambda user, leaf=leaf: leaf not in user or
+                               user[-3:] == ("main", "by_" + leaf, leaf),
+                               unwinding.WHOLE_PERCENT, "right in " + leaf)
+                    self.check(samples, lambda user, leaf=leaf: leaf in user, 5, "in " + leaf)
 
 
 if __name__ == "__main__":
