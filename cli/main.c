@@ -5,11 +5,7 @@
 #include "cli/commands.h"
 
 static const struct command *const commands[] = {
-	&command_serve,
-	&command_record,
-	&command_query,
-	&command_symbolize,
-	&command_doctor,
+	&command_serve, &command_record, &command_query, &command_symbolize, &command_doctor,
 };
 
 static void print_help(void)

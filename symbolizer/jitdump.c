@@ -127,7 +127,8 @@ static void sort_lines(struct line_table *table)
 {
 	for (size_t i = 1; i < table->line_count; i++)
 		if (table->lines[i].off < table->lines[i - 1].off)
-			return qsort(table->lines, table->line_count, sizeof(*table->lines), by_off);
+			return qsort(table->lines, table->line_count, sizeof(*table->lines),
+				     by_off);
 }
 
 static bool take_debug_info(struct jitdump *dump, struct reader *body)

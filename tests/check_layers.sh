@@ -50,7 +50,7 @@ check_library_owners()
 	while IFS=$'\t' read -r owner pattern; do
 		lint_files . "^(${floors// /|})/.*\.[ch]\$" | grep -vE "^$owner/" |
 			xargs -r -d '\n' grep -nE "$any($pattern)" /dev/null |
-			sed "s|\$|   (only $owner/ may include this library)|" || true
+			sed "s#\$#   (only $owner/ may include this library)#" || true
 	done <<<"$libraries"
 }
 
