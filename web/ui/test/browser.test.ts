@@ -4,14 +4,25 @@
  * HEARTH_SHOTS or the directory for temporary files.
  */
 import { mkdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Mock, startMock } from "./mock-server/server";
+import {
+	SHOTS,
+	canvas,
+	clickFlame,
+	colorCount,
+	fits,
+	focusedText,
+	overlaps,
+	param,
+	pixels,
+	ready,
+	shot,
+	until,
+} from "./screen";
 
 const REAL = process.env["HEARTH_URL"];
-const SHOTS = process.env["HEARTH_SHOTS"] ?? join(tmpdir(), "hearth-shots");
 const NOW_US = 1795305600e6; /* 2026-11-22T00:00:00Z */
 const ARGS = [
 	"--no-sandbox",
@@ -74,52 +85,6 @@ async function visit(
 	}
 }
 
-const canvas = (page: Page) => page.locator(".flame-scroll");
-const param = (page: Page, key: string): string | null => new URL(page.url()).searchParams.get(key);
-const shot = (page: Page, name: string): Promise<Buffer> =>
-	page.screenshot({ path: join(SHOTS, `${name}.png`) });
-const focusedText = (page: Page): Promise<string> =>
-	page.locator('[role=treeitem][aria-selected="true"]').innerText();
-
-async function ready(page: Page): Promise<void> {
-	await page.locator(".plot canvas").waitFor();
-	await page.locator('[role=treeitem][aria-selected="true"]').waitFor({ state: "attached" });
-}
-
-async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-	const deadline = Date.now() + 10_000;
-	while (!(await holds())) {
-		if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
-		await new Promise((done) => setTimeout(done, 30));
-	}
-}
-
-async function clickFlame(page: Page, share: number, row: number): Promise<void> {
-	const box = (await canvas(page).boundingBox())!;
-	await canvas(page).click({ position: { x: box.width * share, y: row * 20 + 10 } });
-}
-
-async function pixels(page: Page): Promise<string> {
-	return page
-		.locator(".flame-pin canvas")
-		.first()
-		.evaluate((element) => (element as HTMLCanvasElement).toDataURL());
-}
-
-/* Distinct colours on the canvas: a blank one has a single one. */
-async function colorCount(page: Page): Promise<number> {
-	return page
-		.locator(".flame-pin canvas")
-		.first()
-		.evaluate((element) => {
-			const c = element as HTMLCanvasElement;
-			const data = new Uint32Array(
-				c.getContext("2d")!.getImageData(0, 0, c.width, c.height).data.buffer,
-			);
-			return new Set(data).size;
-		});
-}
-
 describe("the screen", () => {
 	test("shows a timeline and a flame graph, in both themes", async () => {
 		for (const colorScheme of ["light", "dark"] as const)
@@ -168,30 +133,6 @@ describe("the screen", () => {
 			);
 	});
 });
-
-/* Pairs of controls of the header and bars whose boxes cross; and controls out of the page. */
-function overlaps(): string[] {
-	const controls = [
-		...document.querySelectorAll(
-			".header .button, .brand > *, .bar > *, .tabs button, .group-by, .crumb-facts",
-		),
-	]
-		.map((e) => ({ name: `${e.className} ${e.textContent}`, box: e.getBoundingClientRect() }))
-		.filter(({ box }) => box.width > 0 && box.height > 0);
-	const found: string[] = [];
-	controls.forEach((a, i) => {
-		if (a.box.left < 0) found.push(`${a.name} is out of the page`);
-		for (const b of controls.slice(i + 1))
-			if (
-				a.box.left < b.box.right - 1.5 &&
-				b.box.left < a.box.right - 1.5 &&
-				a.box.top < b.box.bottom - 1.5 &&
-				b.box.top < a.box.bottom - 1.5
-			)
-				found.push(`${a.name} over ${b.name}`);
-	});
-	return found;
-}
 
 describe("pickers", () => {
 	test("a label's value becomes a chip, the selector, and a question to the server", async () => {
@@ -643,7 +584,7 @@ describe.skipIf(REAL)("with a server that can be told what to do", () => {
 			await page.setViewportSize(NARROW);
 			await table.scrollIntoViewIfNeeded();
 			await shot(page, "status-names-narrow");
-			expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+			await until("a page that fits", () => fits(page, 390));
 		});
 	});
 	test("the status tells whose stacks are whole, in any order, and the URL keeps it", async () => {
@@ -665,7 +606,7 @@ describe.skipIf(REAL)("with a server that can be told what to do", () => {
 			await table.waitFor();
 			expect(await table.locator('th[aria-sort="descending"]').innerText()).toContain("Samples");
 			await page.setViewportSize({ width: 390, height: 800 });
-			expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+			await until("a page that fits", () => fits(page, 390));
 		});
 	});
 	test("losses are on the screen, with their reasons", async () => {
