@@ -317,9 +317,19 @@ int symbols_new(struct symbols **out, const struct symbols_options *options, str
 	return 0;
 }
 
+/* Somebody waits. The thread itself would see that only when it gets a CPU, which at idle priority
+ * may take minutes on a busy machine. */
+static void hurry(struct symbols *symbols)
+{
+	struct sched_param param = {0};
+	atomic_store(&symbols->is_hurried, true);
+	(void)pthread_setschedparam(symbols->thread, SCHED_OTHER, &param);
+}
+
 static void stop(struct symbols *symbols)
 {
 	atomic_store(&symbols->is_ending, true);
+	hurry(symbols);
 	pthread_mutex_lock(&symbols->lock);
 	pthread_cond_broadcast(&symbols->changed);
 	pthread_mutex_unlock(&symbols->lock);
@@ -365,7 +375,7 @@ static struct timespec deadline_in(int64_t timeout_ns)
 bool symbols_wait(struct symbols *symbols, int64_t timeout_ns)
 {
 	struct timespec until = deadline_in(timeout_ns);
-	atomic_store(&symbols->is_hurried, true);
+	hurry(symbols);
 	pthread_mutex_lock(&symbols->lock);
 	pthread_cond_broadcast(&symbols->changed);
 	int rc = 0;
@@ -431,7 +441,7 @@ int symbols_upload(struct symbols *symbols, const char *build_id, int fd, struct
 		rc = need_upload_directory(symbols, err);
 	if (rc)
 		return rc;
-	atomic_store(&symbols->is_hurried, true);
+	hurry(symbols);
 	pthread_mutex_lock(&symbols->lock);
 	struct symbols_entry *entry = add_entry(symbols, exe, -1);
 	if (entry) {
