@@ -208,6 +208,8 @@ static int serve(const struct serve_config *config)
 		wait_for_end();
 	}
 	/* The server asks the profiler, and the profiler appends to the store: from the top. */
+	if (serving.naming.symbols)
+		symbols_end_uploads(serving.naming.symbols);
 	server_free(server);
 	profiler_free(serving.profiler);
 	naming_fini(&serving.naming); /* renames what is stored */

@@ -423,14 +423,21 @@ static int wait_for_entry(struct symbols *symbols, const struct symbols_entry *e
 {
 	struct timespec until = deadline_in(UPLOAD_WAIT_S * NS_PER_S);
 	int rc = 0;
-	while (entry->stage != SYMBOLS_DONE && !rc)
+	while (entry->stage != SYMBOLS_DONE && !rc && !atomic_load(&symbols->has_no_uploads))
 		rc = pthread_cond_timedwait(&symbols->changed, &symbols->lock, &until);
 	if (entry->stage != SYMBOLS_DONE)
-		return err_set(err, -ETIME, "compiling takes longer than %d s and goes on",
-			       UPLOAD_WAIT_S);
+		return err_set(err, -ETIME, "compiling takes longer than there is time to wait");
 	return entry->has_failed || !executable_gsym(entry->exe)
 		       ? err_set(err, -EBADMSG, "%s", entry->problem)
 		       : 0;
+}
+
+void symbols_end_uploads(struct symbols *symbols)
+{
+	pthread_mutex_lock(&symbols->lock);
+	atomic_store(&symbols->has_no_uploads, true);
+	pthread_cond_broadcast(&symbols->changed);
+	pthread_mutex_unlock(&symbols->lock);
 }
 
 int symbols_upload(struct symbols *symbols, const char *build_id, int fd, struct err *err)

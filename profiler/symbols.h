@@ -61,5 +61,7 @@ bool symbols_wait(struct symbols *symbols, int64_t timeout_ns);
  * and renamed() was called. -EBADMSG, -EINVAL: it is not such a file, or another's; -ENOTSUP:
  * no upload_directory; -ENOSPC; -ETIME: it takes longer than a minute and goes on. */
 int symbols_upload(struct symbols *symbols, const char *build_id, int fd, struct err *err);
+/* Let no symbols_upload() wait from now on, so that those who called it can end. */
+void symbols_end_uploads(struct symbols *symbols);
 
 void symbols_read_status(struct symbols *symbols, struct symbols_status *status);

@@ -47,6 +47,7 @@ struct symbols {
 	pthread_t thread;
 	bool runs;
 	atomic_bool is_ending;
+	atomic_bool has_no_uploads;       /* nobody may wait for one */
 	atomic_bool is_hurried;           /* somebody waits */
 	bool is_idle_class;               /* the thread's own: its priority now */
 	struct demangle_cache *demangled; /* the thread's own */

@@ -112,7 +112,7 @@ int elf_file_load(const struct elf_file *file, const struct elf_section *section
 {
 	if (section->type == SHT_NOBITS || (section->flags & SHF_COMPRESSED))
 		return err_set(err, -EBADMSG, "a section without plain bytes");
-	void *bytes;
+	void *bytes = NULL;
 	int rc = load_table(file, section->off, section->size_bytes, 1, max_bytes,
 			    "bytes of a section", &bytes, err);
 	if (rc)
