@@ -131,11 +131,15 @@ static void on_answer(void *ctx, const uint8_t *id, size_t id_bytes, int code)
 	pthread_mutex_lock(&symbols->lock);
 	for (size_t i = 0; i < symbols->entry_count; i++) {
 		struct symbols_entry *entry = symbols->entries[i];
-		if (!entry->is_pending || strcmp(executable_build_id(entry->exe), hex) != 0)
+		if (strcmp(executable_build_id(entry->exe), hex) != 0)
 			continue;
-		entry->is_pending = false;
-		if (!code && entry->stage == SYMBOLS_DONE)
+		if (entry->stage == SYMBOLS_RUNNING) {
+			entry->is_answered = true;
+			entry->has_arrived |= !code;
+		} else if (entry->is_pending && !code) {
 			entry->stage = SYMBOLS_WAITING;
+		}
+		entry->is_pending = false;
 	}
 	pthread_cond_broadcast(&symbols->changed);
 	pthread_mutex_unlock(&symbols->lock);
@@ -181,6 +185,13 @@ static struct symbols_entry *next_to_tell(const struct symbols *symbols)
 	return NULL;
 }
 
+/* Under the lock. The answer of a server may have come meanwhile. */
+static void finish(struct symbols_entry *entry)
+{
+	entry->stage = entry->has_arrived ? SYMBOLS_WAITING : SYMBOLS_DONE;
+	entry->is_answered = entry->has_arrived = false;
+}
+
 static void tell_of(struct symbols *symbols, struct symbols_entry *entry)
 {
 	entry->tell_mono_ns = 0;
@@ -188,7 +199,7 @@ static void tell_of(struct symbols *symbols, struct symbols_entry *entry)
 	pthread_mutex_unlock(&symbols->lock);
 	symbols_tell(symbols, entry->exe);
 	pthread_mutex_lock(&symbols->lock);
-	entry->stage = SYMBOLS_DONE;
+	finish(entry);
 	pthread_cond_broadcast(&symbols->changed);
 }
 
@@ -202,7 +213,7 @@ static void work_on(struct symbols *symbols, struct symbols_entry *entry)
 		cache_dir_trim(symbols->cache_fd, symbols->options.cache_max_bytes);
 	pthread_mutex_lock(&symbols->lock);
 	symbols->running = NULL;
-	entry->stage = SYMBOLS_DONE;
+	finish(entry);
 	pthread_cond_broadcast(&symbols->changed);
 }
 
@@ -213,7 +224,8 @@ static void search_for(struct symbols *symbols, struct symbols_entry *entry)
 	pthread_mutex_unlock(&symbols->lock);
 	bool is_found = symbols_search_again(symbols, entry);
 	pthread_mutex_lock(&symbols->lock);
-	entry->stage = is_found ? SYMBOLS_WAITING : SYMBOLS_DONE;
+	entry->has_arrived |= is_found;
+	finish(entry);
 }
 
 /* Until something is met, an answer comes, or it may be time for something. */

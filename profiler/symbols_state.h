@@ -24,10 +24,11 @@ struct symbols_entry {
 	struct executable *exe; /* a reference */
 	int root_fd;            /* -1: this machine's only */
 	enum symbols_stage stage;
-	bool is_upload;  /* exe is the file that was uploaded */
-	bool is_pending; /* a server was asked for its debug file */
-	bool has_lines;  /* so that there is no more to be found */
-	bool has_failed; /* to be compiled */
+	bool is_upload;                /* exe is the file that was uploaded */
+	bool is_pending;               /* a server was asked for its debug file */
+	bool is_answered, has_arrived; /* and has answered, with a file, while it was running */
+	bool has_lines;                /* so that there is no more to be found */
+	bool has_failed;               /* to be compiled */
 	bool is_stripped;
 	uint64_t unnamed_samples;
 	int64_t searched_mono_ns;

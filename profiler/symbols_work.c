@@ -303,7 +303,8 @@ static void conclude(struct symbols *symbols, struct symbols_entry *entry,
 	int rc = outcome->compile_rc;
 	entry->is_stripped = outcome->stats.is_stripped;
 	entry->has_failed = rc && rc != -ENOENT && rc != -ECANCELED;
-	entry->is_pending = debug->is_pending || outcome->search_rc == -EAGAIN;
+	entry->is_pending =
+		(debug->is_pending || outcome->search_rc == -EAGAIN) && !entry->is_answered;
 	entry->searched_mono_ns = clock_mono_ns();
 	copy_text(entry->where, sizeof(entry->where), debug->where);
 	const char *problem = "";
