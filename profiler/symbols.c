@@ -18,6 +18,7 @@ enum {
 	DEMANGLED_BYTES = 16 << 20,
 	UPLOAD_WAIT_S = 60,
 	WAKE_UP_S = 5,
+	PATIENCE_S = 20,     /* at idle priority; a busy machine would never get there */
 	SEARCH_AGAIN_S = 20, /* for debug files that were installed in the meantime */
 };
 #define DEFAULT_CACHE_BYTES ((uint64_t)1 << 30)
@@ -68,6 +69,7 @@ static struct symbols_entry *add_entry(struct symbols *symbols, struct executabl
 		return NULL;
 	}
 	entry->exe = executable_ref(exe);
+	entry->patience_mono_ns = clock_mono_ns() + PATIENCE_S * NS_PER_S;
 	entry->root_fd = root_fd < 0 ? -1 : fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
 	symbols->entries[symbols->entry_count++] = entry;
 	return entry;
@@ -175,7 +177,7 @@ static struct symbols_entry *next_search(const struct symbols *symbols)
 static struct symbols_entry *next_to_tell(const struct symbols *symbols)
 {
 	int64_t now_mono_ns = clock_mono_ns();
-	bool is_now = atomic_load(&symbols->is_hurried) || atomic_load(&symbols->is_ending);
+	bool is_now = atomic_load(&symbols->hurried) || atomic_load(&symbols->is_ending);
 	for (size_t i = 0; i < symbols->entry_count; i++) {
 		struct symbols_entry *entry = symbols->entries[i];
 		if (entry->stage == SYMBOLS_DONE && entry->tell_mono_ns &&
@@ -222,7 +224,9 @@ static void search_for(struct symbols *symbols, struct symbols_entry *entry)
 	entry->searched_mono_ns = clock_mono_ns();
 	entry->stage = SYMBOLS_RUNNING; /* as above */
 	pthread_mutex_unlock(&symbols->lock);
+	symbols_set_priority(symbols, true);
 	bool is_found = symbols_search_again(symbols, entry);
+	symbols_set_priority(symbols, false);
 	pthread_mutex_lock(&symbols->lock);
 	entry->has_arrived |= is_found;
 	finish(entry);
@@ -244,7 +248,6 @@ static void *run(void *ctx)
 	pthread_mutex_lock(&symbols->lock);
 	while (!atomic_load(&symbols->is_ending)) {
 		struct symbols_entry *entry;
-		symbols_set_priority(symbols, !atomic_load(&symbols->is_hurried));
 		if ((entry = next_entry(symbols)) != NULL)
 			work_on(symbols, entry);
 		else if ((entry = next_to_tell(symbols)) != NULL)
@@ -334,7 +337,7 @@ int symbols_new(struct symbols **out, const struct symbols_options *options, str
 static void hurry(struct symbols *symbols)
 {
 	struct sched_param param = {0};
-	atomic_store(&symbols->is_hurried, true);
+	atomic_fetch_add(&symbols->hurried, 1);
 	(void)pthread_setschedparam(symbols->thread, SCHED_OTHER, &param);
 }
 
@@ -395,7 +398,7 @@ bool symbols_wait(struct symbols *symbols, int64_t timeout_ns)
 	while (!(is_done = is_all_done(symbols)) && !rc)
 		rc = pthread_cond_timedwait(&symbols->changed, &symbols->lock, &until);
 	pthread_mutex_unlock(&symbols->lock);
-	atomic_store(&symbols->is_hurried, false);
+	atomic_fetch_sub(&symbols->hurried, 1);
 	return is_done;
 }
 
@@ -471,6 +474,6 @@ int symbols_upload(struct symbols *symbols, const char *build_id, int fd, struct
 		rc = err_set(err, -ENOSPC, "too many executables");
 	}
 	pthread_mutex_unlock(&symbols->lock);
-	atomic_store(&symbols->is_hurried, false);
+	atomic_fetch_sub(&symbols->hurried, 1);
 	return rc;
 }

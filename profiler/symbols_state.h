@@ -32,6 +32,7 @@ struct symbols_entry {
 	bool is_stripped;
 	uint64_t unnamed_samples;
 	int64_t searched_mono_ns;
+	int64_t patience_mono_ns;           /* until then it is compiled at idle priority */
 	int64_t tell_mono_ns;               /* when to tell of its names once more; 0: never */
 	char where[DEBUG_FILE_WHERE_BYTES]; /* the debug file it was compiled with; "": none */
 	char problem[256];                  /* why there is none, or what was wrong with it */
@@ -49,7 +50,7 @@ struct symbols {
 	bool runs;
 	atomic_bool is_ending;
 	atomic_bool has_no_uploads;       /* nobody may wait for one */
-	atomic_bool is_hurried;           /* somebody waits */
+	atomic_int hurried;               /* how many wait */
 	bool is_idle_class;               /* the thread's own: its priority now */
 	struct demangle_cache *demangled; /* the thread's own */
 
@@ -73,5 +74,6 @@ void symbols_tell(struct symbols *symbols, struct executable *exe);
 bool symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry);
 /* Attach what the cache has. False: nothing. */
 bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry);
-/* Idle, or as everybody else. On the thread. */
+/* Idle, or as everybody else; on the thread. Only where it holds no lock, and nobody waits for
+ * what it does, is it idle. */
 void symbols_set_priority(struct symbols *symbols, bool idle);

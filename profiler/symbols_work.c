@@ -31,8 +31,6 @@ enum {
 
 void symbols_set_priority(struct symbols *symbols, bool idle)
 {
-	if (symbols->is_idle_class == idle)
-		return;
 	struct sched_param param = {0};
 	int class = idle ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_BE;
 	/* Refused without rights: then it goes on as it is. */
@@ -40,6 +38,11 @@ void symbols_set_priority(struct symbols *symbols, bool idle)
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		      class << IOPRIO_CLASS_SHIFT | (idle ? 0 : 4));
 	symbols->is_idle_class = idle;
+}
+
+static bool may_idle(struct symbols *symbols, const struct symbols_entry *entry)
+{
+	return !atomic_load(&symbols->hurried) && clock_mono_ns() < entry->patience_mono_ns;
 }
 
 struct search_roots {
@@ -103,10 +106,7 @@ void symbols_tell(struct symbols *symbols, struct executable *exe)
 	struct profile_renamer renamer = {give_lines, &names};
 	if (!symbols->options.renamed || !executable_build_id(exe)[0])
 		return;
-	/* Whoever takes the names may hold locks that others wait for. */
-	symbols_set_priority(symbols, false);
 	symbols->options.renamed(symbols->options.ctx, executable_build_id(exe), &renamer);
-	symbols_set_priority(symbols, !atomic_load(&symbols->is_hurried));
 	demangle_cache_sweep(symbols->demangled);
 }
 
@@ -198,6 +198,7 @@ static int open_joined(const struct debug_search *search, const char *directory,
 /* What a compilation asks back. */
 struct compilation {
 	struct symbols *symbols;
+	const struct symbols_entry *entry;
 	const struct debug_search *search;
 };
 
@@ -221,11 +222,12 @@ static int open_split(void *ctx, enum dwarf_split_kind kind, const char *name,
 	return open_joined(search, exe, exe_directory_len, slash ? slash + 1 : name, "");
 }
 
-/* Asked often, so that whoever begins to wait need not wait at idle priority. */
+/* Asked often, so that it is not idle for longer than it may. */
 static bool is_cancelled(void *ctx)
 {
-	struct symbols *symbols = ((const struct compilation *)ctx)->symbols;
-	if (atomic_load(&symbols->is_hurried))
+	const struct compilation *compilation = ctx;
+	struct symbols *symbols = compilation->symbols;
+	if (symbols->is_idle_class && !may_idle(symbols, compilation->entry))
 		symbols_set_priority(symbols, false);
 	return atomic_load(&symbols->is_ending);
 }
@@ -243,7 +245,7 @@ static int compile(struct symbols *symbols, struct symbols_entry *entry,
 		   const struct debug_search *search, struct debug_file *debug,
 		   struct names_stats *stats, struct gsym **gsym, struct err *err)
 {
-	struct compilation compilation = {symbols, search};
+	struct compilation compilation = {symbols, entry, search};
 	AUTO(elf_file) debug_elf = open_elf(&debug->fd);
 	AUTO(elf_file) alternate = open_elf(&debug->alternate_fd);
 	AUTO_FD scratch_fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -326,12 +328,14 @@ void symbols_work(struct symbols *symbols, struct symbols_entry *entry)
 	struct outcome outcome = {0};
 	struct gsym *gsym = NULL;
 	fill_search(&roots, symbols, entry);
+	symbols_set_priority(symbols, may_idle(symbols, entry));
 	if (!entry->is_upload)
 		outcome.search_rc = debug_file_find(&debug, executable_elf(entry->exe),
 						    &roots.search, &outcome.search_err);
 	bool has_debug_file = debug.fd >= 0;
 	outcome.compile_rc = compile(symbols, entry, &roots.search, &debug, &outcome.stats, &gsym,
 				     &outcome.compile_err);
+	symbols_set_priority(symbols, false);
 	pthread_mutex_lock(&symbols->lock);
 	conclude(symbols, entry, &outcome, &debug);
 	bool is_attached = gsym && attach(entry, gsym);
