@@ -71,11 +71,11 @@ static int read_header(struct gsym *gsym, struct reader *r, uint32_t *strings_of
 	return 0;
 }
 
-/* LLVM aligns the tables within the file. */
+/* LLVM aligns the tables within the file; bytes is a power of two. */
 static void align(const struct gsym *gsym, struct reader *r, size_t bytes)
 {
 	size_t off = (size_t)(r->pos - gsym->data);
-	reader_skip(r, (bytes - off % bytes) % bytes);
+	reader_skip(r, -off & (bytes - 1));
 }
 
 static int read_tables(struct gsym *gsym, struct err *err)

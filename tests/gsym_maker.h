@@ -61,7 +61,7 @@ struct scene_frame {
 static uint32_t scene_roll(struct scene *scene, uint32_t sides)
 {
 	scene->seed = scene->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(scene->seed >> 33) % sides;
+	return (uint32_t)(((scene->seed >> 33) * sides) >> 31);
 }
 
 GSYM_MAKER_UNUSED static const char *scene_text(const struct scene *scene, uint32_t id)

@@ -59,7 +59,7 @@ static const struct dwarf_limits small_limits = {
  * name. 3: the same with a specification. 4: one without children. 5: a block with children.
  * 6: a function by ranges. 7: an inlined call. 8: a unit with lines. 9: a form of the future.
  * 10: a declaration that refers on. */
-#define U8(x)  (x) & 0xff
+#define U8(x)  ((x)&0xff)
 #define U16(x) U8(x), U8((x) >> 8)
 #define U32(x) U16(x), U16((x) >> 16)
 #define U64(x) U32((uint64_t)(x)), U32((uint64_t)(x) >> 32)
