@@ -225,10 +225,13 @@ static void search_for(struct symbols *symbols, struct symbols_entry *entry)
 	entry->stage = SYMBOLS_RUNNING; /* as above */
 	pthread_mutex_unlock(&symbols->lock);
 	symbols_set_priority(symbols, true);
-	bool is_found = symbols_search_again(symbols, entry);
+	struct symbols_finding finding;
+	symbols_search_again(symbols, entry, &finding);
 	symbols_set_priority(symbols, false);
 	pthread_mutex_lock(&symbols->lock);
-	entry->has_arrived |= is_found;
+	entry->has_arrived |= finding.is_new;
+	memcpy(entry->reason, finding.reason, sizeof(entry->reason));
+	memcpy(entry->problem, finding.problem, sizeof(entry->problem));
 	finish(entry);
 }
 

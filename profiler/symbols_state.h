@@ -29,12 +29,12 @@ struct symbols_entry {
 	bool is_answered, has_arrived; /* and has answered, with a file, while it was running */
 	bool has_lines;                /* so that there is no more to be found */
 	bool has_failed;               /* to be compiled */
-	bool is_stripped;
 	uint64_t unnamed_samples;
 	int64_t searched_mono_ns;
 	int64_t patience_mono_ns;           /* until then it is compiled at idle priority */
 	int64_t tell_mono_ns;               /* when to tell of its names once more; 0: never */
 	char where[DEBUG_FILE_WHERE_BYTES]; /* the debug file it was compiled with; "": none */
+	char reason[128];                   /* why names are missing; "": not known */
 	char problem[256];                  /* why there is none, or what was wrong with it */
 };
 
@@ -70,8 +70,14 @@ struct symbols {
 void symbols_work(struct symbols *symbols, struct symbols_entry *entry);
 /* Tell of an entry's names: call options.renamed. The same. */
 void symbols_tell(struct symbols *symbols, struct executable *exe);
-/* Is there a debug file now that was not there the last time? The same. */
-bool symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry);
+/* What another search has found: a debug file that was not there the last time, or why not. */
+struct symbols_finding {
+	bool is_new;
+	char reason[128], problem[256]; /* as in symbols_entry */
+};
+/* The same. */
+void symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry,
+			  struct symbols_finding *finding);
 /* Attach what the cache has. False: nothing. */
 bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry);
 /* Idle, or as everybody else; on the thread. Only where it holds no lock, and nobody waits for

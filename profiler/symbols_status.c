@@ -36,8 +36,8 @@ static void describe(struct symbols_unnamed *row, const struct symbols_entry *en
 		reason = "its names are being compiled";
 	else if (entry->is_pending)
 		reason = "a debuginfod server was asked for its debug file";
-	else if (entry->is_stripped)
-		reason = "stripped";
+	else if (entry->reason[0])
+		reason = entry->reason;
 	snprintf(row->reason, sizeof(row->reason), "%s", reason);
 	snprintf(row->remedy, sizeof(row->remedy), "%s", entry->problem);
 }
@@ -54,6 +54,16 @@ static void list_unnamed(const struct symbols *symbols, struct symbols_status *s
 	}
 	for (size_t i = 0; i < symbols->other_count; i++)
 		add_row(status, &symbols->others[i]);
+}
+
+static void describe_transfer(struct debuginfod *remote, struct symbols_status *status)
+{
+	struct debuginfod_status transfer;
+	debuginfod_status(remote, &transfer);
+	if (transfer.running[0])
+		snprintf(status->running, sizeof(status->running),
+			 "debug file %s, %llu bytes so far", transfer.running,
+			 (unsigned long long)transfer.got_bytes);
 }
 
 void symbols_read_status(struct symbols *symbols, struct symbols_status *status)
@@ -77,6 +87,8 @@ void symbols_read_status(struct symbols *symbols, struct symbols_status *status)
 	if (symbols->running)
 		snprintf(status->running, sizeof(status->running), "%s",
 			 executable_name(symbols->running->exe));
+	else if (symbols->remote)
+		describe_transfer(symbols->remote, status);
 	list_unnamed(symbols, status);
 	pthread_mutex_unlock(&symbols->lock);
 }

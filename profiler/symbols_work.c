@@ -69,16 +69,24 @@ static void fill_search(struct search_roots *roots, const struct symbols *symbol
 	};
 }
 
-bool symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry)
+static void copy_text(char *to, size_t size_bytes, const char *from)
+{
+	snprintf(to, size_bytes, "%s", from ? from : "");
+}
+
+void symbols_search_again(struct symbols *symbols, const struct symbols_entry *entry,
+			  struct symbols_finding *finding)
 {
 	struct search_roots roots;
 	struct debug_file debug = {0};
+	struct err err = {0};
 	fill_search(&roots, symbols, entry);
-	if (debug_file_find(&debug, executable_elf(entry->exe), &roots.search, NULL))
-		return false;
-	bool is_new = strcmp(debug.where, entry->where) != 0;
-	debug_file_fini(&debug);
-	return is_new;
+	bool is_found = !debug_file_find(&debug, executable_elf(entry->exe), &roots.search, &err);
+	finding->is_new = is_found && strcmp(debug.where, entry->where) != 0;
+	copy_text(finding->reason, sizeof(finding->reason), executable_unnamed_reason(entry->exe));
+	copy_text(finding->problem, sizeof(finding->problem), err.text);
+	if (is_found)
+		debug_file_fini(&debug);
 }
 
 /* What the renamer of an entry needs. */
@@ -126,7 +134,7 @@ static bool attach(struct symbols_entry *entry, struct gsym *gsym)
 	entry->has_lines = is_better;
 	if (is_better) {
 		entry->unnamed_samples = 0; /* they have their names now */
-		entry->is_stripped = false;
+		entry->reason[0] = 0;
 	}
 	return true;
 }
@@ -272,6 +280,16 @@ static int compile(struct symbols *symbols, struct symbols_entry *entry,
 	return rc;
 }
 
+/* What was uploaded need not be fetched. Under the lock. */
+static void stop_asking(struct symbols *symbols, struct symbols_entry *twin)
+{
+	uint8_t id[ELF_BUILD_ID_MAX_BYTES];
+	size_t id_bytes = elf_file_build_id(executable_elf(twin->exe), id);
+	if (twin->is_pending)
+		debuginfod_cancel(symbols->remote, id, id_bytes);
+	twin->is_pending = false;
+}
+
 /* Other executables with the same build ID, e.g. after an upload, are named by it too. */
 static void attach_to_twins(struct symbols *symbols, const struct symbols_entry *entry)
 {
@@ -280,15 +298,11 @@ static void attach_to_twins(struct symbols *symbols, const struct symbols_entry 
 	for (size_t i = 0; i < symbols->entry_count && build_id[0]; i++) {
 		struct symbols_entry *twin = symbols->entries[i];
 		if (twin != entry && twin->stage == SYMBOLS_DONE &&
-		    !strcmp(executable_build_id(twin->exe), build_id))
-			symbols_attach_cached(symbols, twin);
+		    !strcmp(executable_build_id(twin->exe), build_id) &&
+		    symbols_attach_cached(symbols, twin))
+			stop_asking(symbols, twin);
 	}
 	pthread_mutex_unlock(&symbols->lock);
-}
-
-static void copy_text(char *to, size_t size_bytes, const char *from)
-{
-	snprintf(to, size_bytes, "%s", from);
 }
 
 /* What came of the work on an entry. */
@@ -296,6 +310,7 @@ struct outcome {
 	int search_rc, compile_rc;
 	struct err search_err, compile_err;
 	struct names_stats stats;
+	const char *reason; /* NULL: all symbols are there; borrowed from the executable */
 };
 
 /* Under the lock. */
@@ -303,7 +318,7 @@ static void conclude(struct symbols *symbols, struct symbols_entry *entry,
 		     const struct outcome *outcome, const struct debug_file *debug)
 {
 	int rc = outcome->compile_rc;
-	entry->is_stripped = outcome->stats.is_stripped;
+	copy_text(entry->reason, sizeof(entry->reason), outcome->reason);
 	entry->has_failed = rc && rc != -ENOENT && rc != -ECANCELED;
 	entry->is_pending =
 		(debug->is_pending || outcome->search_rc == -EAGAIN) && !entry->is_answered;
@@ -335,6 +350,8 @@ void symbols_work(struct symbols *symbols, struct symbols_entry *entry)
 	bool has_debug_file = debug.fd >= 0;
 	outcome.compile_rc = compile(symbols, entry, &roots.search, &debug, &outcome.stats, &gsym,
 				     &outcome.compile_err);
+	if (outcome.stats.is_stripped)
+		outcome.reason = executable_unnamed_reason(entry->exe);
 	symbols_set_priority(symbols, false);
 	pthread_mutex_lock(&symbols->lock);
 	conclude(symbols, entry, &outcome, &debug);

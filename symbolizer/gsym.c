@@ -27,7 +27,6 @@ struct gsym {
 	const uint8_t *addresses, *offsets, *files;
 	const char *strings;
 	uint32_t strings_bytes; /* the last is a NUL */
-	const uint8_t *uuid;
 	size_t uuid_bytes;
 };
 
@@ -59,7 +58,7 @@ static int read_header(struct gsym *gsym, struct reader *r, uint32_t *strings_of
 	gsym->count = reader_u32(r);
 	*strings_off = reader_u32(r);
 	gsym->strings_bytes = reader_u32(r);
-	gsym->uuid = reader_bytes(r, GSYM_UUID_MAX_BYTES);
+	reader_skip(r, GSYM_UUID_MAX_BYTES);
 	if (r->bad || magic != GSYM_MAGIC)
 		return err_set(err, -EBADMSG, "not a GSYM file");
 	if (version != GSYM_VERSION)
@@ -171,12 +170,6 @@ bool gsym_has_source(const struct gsym *gsym, enum gsym_source source)
 uint64_t gsym_function_count(const struct gsym *gsym)
 {
 	return gsym->count;
-}
-
-const uint8_t *gsym_build_id(const struct gsym *gsym, size_t *build_id_bytes)
-{
-	*build_id_bytes = gsym->uuid_bytes;
-	return gsym->uuid;
 }
 
 static uint64_t address_at(const struct gsym *gsym, size_t position)

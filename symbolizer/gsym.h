@@ -52,5 +52,3 @@ bool gsym_is_whole(const struct gsym *gsym);
 /* Were any of its functions from there? Of files of others that is not known: no. */
 bool gsym_has_source(const struct gsym *gsym, enum gsym_source source);
 uint64_t gsym_function_count(const struct gsym *gsym);
-/* UUID of the file: *build_id_bytes bytes, borrowed. */
-const uint8_t *gsym_build_id(const struct gsym *gsym, size_t *build_id_bytes);
