@@ -37,7 +37,8 @@ static inline const void *reader_bytes(struct reader *r, size_t len_bytes)
 		return NULL;
 	}
 	const void *bytes = r->pos;
-	r->pos += len_bytes;
+	if (len_bytes) /* a reader of nothing may be all zero */
+		r->pos += len_bytes;
 	return bytes;
 }
 

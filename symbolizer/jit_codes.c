@@ -475,8 +475,10 @@ bool jit_codes_find(const struct jit_codes *codes, uint64_t ip, uint64_t at_mono
 	const struct code *code = code_then(codes, ip, at_mono_ns);
 	if (!code)
 		return false;
-	const struct line *line =
-		line_at(codes->lines + code->first_line, code->line_count, ip - code->start_ip);
+	const struct line *line = NULL;
+	if (code->line_count)
+		line = line_at(codes->lines + code->first_line, code->line_count,
+			       ip - code->start_ip);
 	*symbol = (struct jit_symbol){
 		.name = strtab_get(&codes->texts, code->name),
 		.file = line ? strtab_get(&codes->texts, line->file) : "",
