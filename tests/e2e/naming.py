@@ -216,7 +216,9 @@ class Case(harness.Case):
         harness.need_tool("go")
         env = {**os.environ, "PPROF_TMPDIR": self.folder, "HOME": self.folder,
                "GOCACHE": self.path("go-cache")}
-        done = subprocess.run(["go", "tool", "pprof", *args], env=env, capture_output=True,
-                              text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
+        # pprof drops from paths what ends in the name of the folder that it runs in.
+        done = subprocess.run(["go", "tool", "pprof", *args], env=env, cwd=self.folder,
+                              capture_output=True, text=True, timeout=SECONDS, check=False,
+                              stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
