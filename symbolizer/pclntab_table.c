@@ -15,6 +15,7 @@ enum {
 	MODULE_TEXT_WORD = 22,
 	MODULE_MIN_PC_WORD = 20,
 	MAX_EMPTY_STEPS = 16, /* compilers write none */
+	FLAG_TOP_OF_STACK = 1,
 };
 
 static const uint32_t magics[] = {
@@ -317,7 +318,8 @@ bool pclntab_function_at(const struct pclntab_table *table, uint32_t i,
 	r = at(&table->functions, off);
 	reader_skip(&r, place_bytes(table)); /* the place again */
 	function->name_off = reader_u32(&r);
-	reader_skip(&r, 4 + 4 + 4); /* args, deferreturn, pcsp */
+	reader_skip(&r, 4 + 4); /* args, deferreturn */
+	function->sp_values = reader_u32(&r);
 	function->file_values = reader_u32(&r);
 	function->line_values = reader_u32(&r);
 	function->pcdata_count = reader_u32(&r);
@@ -325,7 +327,10 @@ bool pclntab_function_at(const struct pclntab_table *table, uint32_t i,
 		function->unit_off = reader_u32(&r);
 	if (table->version >= PCLNTAB_1_20)
 		reader_skip(&r, 4); /* startLine */
-	reader_skip(&r, 3);         /* funcID, flag */
+	reader_skip(&r, 1);         /* funcID */
+	/* Zero before there were flags. */
+	function->is_outermost = reader_u8(&r) & FLAG_TOP_OF_STACK;
+	reader_skip(&r, 1);
 	function->funcdata_count = reader_u8(&r);
 	if (r.bad || function->pcdata_count > 255)
 		return false;

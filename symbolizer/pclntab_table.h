@@ -54,9 +54,11 @@ void pclntab_table_fini(struct pclntab_table *table);
 /* A function's record. */
 struct pclntab_function {
 	uint64_t start_vaddr, end_vaddr;
-	uint32_t name_off;                 /* in names */
-	uint32_t file_values, line_values; /* offsets in values; 0: none */
-	uint32_t unit_off;                 /* in units; what numbers of files count from */
+	uint32_t name_off; /* in names */
+	/* Offsets in values; 0: none. sp_values: bytes that are pushed, without the return address. */
+	uint32_t sp_values, file_values, line_values;
+	bool is_outermost; /* nobody called it; since 1.17 */
+	uint32_t unit_off; /* in units; what numbers of files count from */
 	uint32_t pcdata_count, funcdata_count;
 	uint64_t pcdata_off, funcdata_off; /* in functions */
 };

@@ -7,6 +7,7 @@
 #include "symbolizer/unwind_builder.h"
 #include "symbolizer/unwind_cfi.h"
 #include "symbolizer/unwind_entries.h"
+#include "symbolizer/unwind_pclntab.h"
 #include "symbolizer/unwind_tables.h"
 
 static const uint64_t max_vaddr = UINT64_C(1) << 47; /* user space ends there */
@@ -16,6 +17,7 @@ struct making {
 	struct unwind_builder builder;
 	struct unwind_tables tables;
 	struct unwind_entries entries;
+	struct pclntab_table pclntab;
 	bool is_signal_frame; /* of the function at hand */
 };
 
@@ -24,6 +26,7 @@ static void making_fini(struct making *making)
 	unwind_builder_fini(&making->builder);
 	unwind_tables_fini(&making->tables);
 	unwind_entries_fini(&making->entries);
+	pclntab_table_fini(&making->pclntab);
 }
 
 /* From the first executable byte to the last; usually one segment. */
@@ -71,28 +74,29 @@ static int compare_functions(const void *left, const void *right)
 	const struct unwind_function *a = left, *b = right;
 	if (a->start_vaddr != b->start_vaddr)
 		return a->start_vaddr < b->start_vaddr ? -1 : 1;
-	if (a->is_debug != b->is_debug)
-		return a->is_debug ? 1 : -1;
+	if (a->source != b->source)
+		return a->source < b->source ? -1 : 1;
 	if (a->limit_vaddr != b->limit_vaddr)
 		return a->limit_vaddr > b->limit_vaddr ? -1 : 1;
 	return (a->program_off > b->program_off) - (a->program_off < b->program_off);
 }
 
-/* .debug_frame counts only where .eh_frame has nothing: mark, by an empty range, those of its
+/* Other tables count only where .eh_frame has nothing: mark, by an empty range, those of their
  * functions that one of .eh_frame overlaps. */
 static void drop_described_twice(struct unwind_entries *entries)
 {
 	uint64_t described_to = 0, described_from = UINT64_MAX;
 	for (size_t i = 0; i < entries->count; i++) {
 		struct unwind_function *function = &entries->functions[i];
-		if (!function->is_debug && function->limit_vaddr > described_to)
+		bool is_first = function->source == UNWIND_EH_FRAME;
+		if (is_first && function->limit_vaddr > described_to)
 			described_to = function->limit_vaddr;
-		else if (function->is_debug && function->start_vaddr < described_to)
+		else if (!is_first && function->start_vaddr < described_to)
 			function->limit_vaddr = function->start_vaddr;
 	}
 	for (size_t i = entries->count; i-- > 0;) {
 		struct unwind_function *function = &entries->functions[i];
-		if (!function->is_debug)
+		if (function->source == UNWIND_EH_FRAME)
 			described_from = function->start_vaddr;
 		else if (function->limit_vaddr > described_from)
 			function->limit_vaddr = function->start_vaddr;
@@ -110,7 +114,8 @@ static void resolve_overlaps(struct making *making)
 		if (function->start_vaddr == function->limit_vaddr)
 			continue;
 		if (before && before->limit_vaddr > function->start_vaddr) {
-			making->rows->stats.overlapped++;
+			/* Two tables say the same of Go's functions. */
+			making->rows->stats.overlapped += before->source == function->source;
 			if (before->start_vaddr == function->start_vaddr)
 				continue;
 			before->limit_vaddr = function->start_vaddr;
@@ -138,12 +143,26 @@ static void add_row(void *ctx, uint64_t vaddr, const struct cfi_row *row)
 		making->rows->stats.unsupported[kind] += missing & 1;
 }
 
+/* Of Go's table. */
+static void add_rule(void *ctx, uint64_t vaddr, const struct unwind_rule *rule)
+{
+	struct making *making = ctx;
+	making->rows->stats.unsupported[UNWIND_BAD_OFFSET] += rule->cfa == UNWIND_CFA_UNSUPPORTED;
+	if (!unwind_builder_add(&making->builder, vaddr, rule))
+		making->rows->stats.unsupported[UNWIND_BAD_RULE_COUNT]++;
+}
+
 static void add_function(struct making *making, const struct unwind_function *function)
 {
-	const struct unwind_common *common = &making->entries.commons[function->common];
-	const struct eh_section *section =
-		function->is_debug ? &making->tables.debug_frame : &making->tables.eh_frame;
 	making->rows->stats.functions++;
+	if (function->source == UNWIND_PCLNTAB) {
+		unwind_pclntab_run(&making->pclntab, function, add_rule, making);
+		return;
+	}
+	const struct unwind_common *common = &making->entries.commons[function->common];
+	const struct eh_section *section = function->source == UNWIND_DEBUG_FRAME
+						   ? &making->tables.debug_frame
+						   : &making->tables.eh_frame;
 	if (!common->is_run) {
 		add_unsupported(making, function->start_vaddr, common->why);
 		return;
@@ -178,6 +197,15 @@ static bool is_sorted(const struct unwind_entries *entries)
 	return true;
 }
 
+/* A table of Go's that cannot be read is as none. */
+static int add_pclntab(struct making *making, const struct elf_file *file)
+{
+	int rc = pclntab_table_open(&making->pclntab, file, NULL);
+	if (!rc)
+		return unwind_pclntab_add(&making->entries, &making->pclntab);
+	return rc == -ENOMEM ? rc : 0;
+}
+
 static int read_entries(struct making *making, const struct elf_file *file, struct err *err)
 {
 	struct unwind_tables *tables = &making->tables;
@@ -189,6 +217,8 @@ static int read_entries(struct making *making, const struct elf_file *file, stru
 		rc = unwind_entries_add(entries, &tables->eh_frame, false, tables->ends_at_zero);
 	if (!rc && tables->debug_frame.data)
 		rc = unwind_entries_add(entries, &tables->debug_frame, true, false);
+	if (!rc)
+		rc = add_pclntab(making, file);
 	if (rc)
 		return err_set(err, rc, "call frame information: %m");
 	remove_outside(making, file);

@@ -1,7 +1,8 @@
 /*
  * unwind: for every address of an ELF file, how to find the caller's frame.
  *
- * From .eh_frame, and for what that leaves out from .debug_frame; x86-64. Nothing is guessed:
+ * From .eh_frame; for what that leaves out, from the table that a Go program carries for its
+ * runtime; and for what both leave out, from .debug_frame; x86-64. Nothing is guessed:
  * an address that no entry covers has the rule of a hole, and what a rule cannot express is
  * UNWIND_CFA_UNSUPPORTED and counted. Where entries overlap, the one that begins last holds
  * from its begin on, and nothing holds between its end and the next begin; of entries that begin

@@ -14,7 +14,7 @@
 /* Before the encoded rows: magic, version, crc32 of the rows, their length, the build ID. */
 #define MAGIC "hearthuw"
 enum {
-	VERSION = 2, /* of the rows' encoding and meaning: a better reader of CFI counts too */
+	VERSION = 3, /* of the rows' encoding and meaning: a better reader of CFI counts too */
 	MAGIC_BYTES = sizeof(MAGIC) - 1,
 	BUILD_ID_BYTES = 2 * ELF_BUILD_ID_MAX_BYTES,
 	HEADER_BYTES = MAGIC_BYTES + 4 + 4 + 8 + BUILD_ID_BYTES,

@@ -5,7 +5,7 @@
 
 #include "base/array.h"
 
-enum { MAX_FUNCTIONS = 4 << 20, MAX_COMMONS = 256 << 10, REG_RA = 16 };
+enum { MAX_COMMONS = 256 << 10, REG_RA = 16 };
 
 struct walk {
 	struct unwind_entries *entries;
@@ -170,7 +170,8 @@ static int add_function(struct walk *walk, const struct entry *entry)
 		return 0;
 	}
 	struct reader r = entry->r;
-	struct unwind_function function = {.is_debug = walk->is_debug};
+	struct unwind_function function = {.source = walk->is_debug ? UNWIND_DEBUG_FRAME
+								    : UNWIND_EH_FRAME};
 	read_place(walk, common, &r, &function.start_vaddr, &function.limit_vaddr);
 	if (common->has_data)
 		reader_skip(&r, reader_varint(&r));
@@ -185,7 +186,8 @@ static int add_function(struct walk *walk, const struct entry *entry)
 	function.program_off = (uint32_t)offset_of(walk, &r);
 	function.program_bytes = (uint32_t)reader_left_bytes(&r);
 	function.common = (uint32_t)(common - entries->commons);
-	int rc = ARRAY_RESERVE(entries->functions, entries->cap, entries->count, MAX_FUNCTIONS);
+	int rc = ARRAY_RESERVE(entries->functions, entries->cap, entries->count,
+			       UNWIND_MAX_FUNCTIONS);
 	if (!rc)
 		entries->functions[entries->count++] = function;
 	return rc;

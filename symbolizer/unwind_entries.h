@@ -24,6 +24,13 @@ struct unwind_common {
 	enum unwind_unsupported why;
 };
 
+/* In the order in which they are believed. */
+enum unwind_source {
+	UNWIND_EH_FRAME,
+	UNWIND_PCLNTAB, /* Go's, of which its linker makes .debug_frame: the same, and more */
+	UNWIND_DEBUG_FRAME,
+};
+
 /* A function's FDE: its program is program_bytes of its section at program_off. */
 struct unwind_function {
 	uint64_t start_vaddr;
@@ -31,8 +38,10 @@ struct unwind_function {
 	uint32_t program_off;
 	uint32_t program_bytes;
 	uint32_t common; /* in unwind_entries.commons */
-	bool is_debug;   /* from .debug_frame */
+	uint8_t source; /* enum unwind_source; of Go's table it is unwind_pclntab.h that reads it */
 };
+
+enum { UNWIND_MAX_FUNCTIONS = 4 << 20 };
 
 struct unwind_entries {
 	struct unwind_common *commons;

@@ -1,12 +1,13 @@
 /*
- * By the first byte: any bytes as an ELF file, as .eh_frame, as .debug_frame, or as encoded rows;
- * and questions about every page of what comes of them.
+ * By the first byte: any bytes as an ELF file, as .eh_frame, as .debug_frame, as the data of a Go
+ * program, or as encoded rows; and questions about every page of what comes of them.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "cfi_maker.h"
+#include "pclntab_maker.h"
 #include "symbolizer/unwind.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
@@ -90,6 +91,16 @@ static void try_section(const void *data, size_t len_bytes, bool is_debug)
 	buf_fini(&image);
 }
 
+static void try_go(const void *data, size_t len_bytes)
+{
+	struct buf image;
+	buf_init(&image, 1 << 20);
+	pclntab_make_image(&image, data, len_bytes);
+	if (!buf_error(&image))
+		try_elf(image.data, image.len_bytes);
+	buf_fini(&image);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 {
 	struct unwind_rows *rows;
@@ -101,6 +112,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 		break;
 	case 'd':
 		try_section(data + 1, len_bytes - 1, true);
+		break;
+	case 'g':
+		try_go(data + 1, len_bytes - 1);
 		break;
 	case 'r':
 		if (!unwind_rows_decode(&rows, data + 1, len_bytes - 1, NULL)) {

@@ -5,6 +5,8 @@
 # Text is at 0x1000. main.outer [0x1000,0x1040) in /src/a.go: line 10, and from 0x1010 to 0x1030
 # line 20, which is main.inner called in line 10; in that from 0x1018 to 0x1020 line 30 of
 # /src/b.go, which is main.leaf called in line 20. main.last [0x1040,0x1080): line 40, of 0x20 bytes.
+# main.outer has a frame of 24 bytes from 0x1010 to 0x1038; main.last pushes 8 at 0x1048 and says no
+# more from 0x1060 on; since go18 it has a flag: nobody calls it.
 set -euo pipefail
 exec python3 - "$1" <<'END'
 import struct, sys
@@ -40,8 +42,9 @@ def tables(first_file):
              values((10, 0x10), (20, 8), (30, 8), (20, 0x10), (10, 0x10)),
              values((-1, 0x10), (0, 8), (1, 8), (0, 0x10), (-1, 0x10)))
     last = (values((first_file, 0x20)), values((40, 0x20)))
+    frames = (values((0, 0x10), (24, 0x28), (0, 8)), values((0, 8), (8, 0x18)))
     out, offs = b"\0", []
-    for table in outer + last:
+    for table in outer + last + frames:
         offs.append(len(out))
         out += table
     return out, offs
@@ -54,14 +57,14 @@ def tree(go, base=0):
     return b"".join(struct.pack("<hHiiiI", parent, 0, 0, 0, off, place)
                     for parent, off, place in rows)
 
-def record(go, entry, name_off, offs, pcdata, funcdata, unit, base):
+def record(go, entry, name_off, frame, offs, pcdata, funcdata, flag, base):
     out = struct.pack("<I" if go >= 18 else "<Q", entry)
-    out += struct.pack("<IIIIIII", name_off, 0, 0, 0, offs[0], offs[1], len(pcdata))
+    out += struct.pack("<IIIIIII", name_off, 0, 0, frame, *offs, len(pcdata))
     if go >= 16:
-        out += struct.pack("<I", unit)
+        out += struct.pack("<I", 0)
     if go >= 20:
         out += struct.pack("<I", 1)
-    out += bytes([0, 0, 0, len(funcdata)])
+    out += bytes([0, flag, 0, len(funcdata)])
     out += b"".join(struct.pack("<I", off) for off in pcdata)
     if go < 18:
         out += bytes(-(base + len(out)) % 8)
@@ -76,10 +79,10 @@ def functions(go, base, name_base, value_base, offs, tree_place):
     none = 0xffffffff if go >= 18 else 0
     kind = 3 if go >= 16 else 4
     offs = [value_base + off for off in offs]
-    first = record(go, starts[0], name_base + name("main.outer"), offs[:2], [0, 0, offs[2]],
+    first = record(go, starts[0], name_base + name("main.outer"), offs[5], offs[:2], [0, 0, offs[2]],
                    [none] * kind + [tree_place], 0, base + index_bytes)
     first = pad(first)
-    second = record(go, starts[1], name_base + name("main.last"), offs[3:], [], [], 0,
+    second = record(go, starts[1], name_base + name("main.last"), offs[6], offs[3:5], [], [], go >= 18,
                     base + index_bytes + len(first))
     record_offs = [index_bytes, index_bytes + len(first)]
     return starts, record_offs, index_bytes, pad(first) + pad(second)

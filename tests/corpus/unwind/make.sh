@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make.sh DIRECTORY: small files to begin fuzzing with, made from source: ELF files after a first
-# byte f, their .eh_frame after e, their .debug_frame after d.
+# byte f, their .eh_frame after e, their .debug_frame after d; and tables of Go's functions after g.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -27,4 +27,8 @@ for options in "-O2" "-O0" "-O2 -fno-asynchronous-unwind-tables -g"; do
 			"$dir/$name" "$dir/part" 2>/dev/null || continue
 		[ ! -s "$dir/part" ] || { printf "${section:0:1}" && cat "$dir/part"; } >"$1/$name.$section"
 	done
+done
+"$(dirname "$0")/../pclntab/make.sh" "$dir"
+for table in "$dir"/go*; do
+	{ printf g && cat "$table"; } >"$1/${table##*/}"
 done
