@@ -66,6 +66,19 @@ size_t elf_file_build_id(const struct elf_file *file, uint8_t id[static ELF_BUIL
 	return file->build_id_bytes;
 }
 
+int elf_file_identity(const struct elf_file *file,
+		      uint64_t numbers[static ELF_FILE_IDENTITY_NUMBERS])
+{
+	struct stat st;
+	if (fstat(file->fd, &st))
+		return -errno;
+	numbers[0] = st.st_dev;
+	numbers[1] = st.st_ino;
+	numbers[2] = (uint64_t)st.st_size;
+	numbers[3] = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+	return 0;
+}
+
 int elf_file_read(const struct elf_file *file, uint64_t off, void *data, size_t len_bytes)
 {
 	if (off > file->size_bytes || len_bytes > file->size_bytes - off)

@@ -77,6 +77,12 @@ int elf_sections_read_names(struct elf_sections *sections, const struct elf_file
 /* The first section of that name with bytes in the file, or NULL. */
 const struct elf_section *elf_sections_find(const struct elf_sections *sections, const char *name);
 
+/* What tells this file from others with the same bytes at the same places: device, inode, size
+ * and the time it was last written, in ns. fstat(2)'s errors; -EBADF: it is in memory. */
+enum { ELF_FILE_IDENTITY_NUMBERS = 4 };
+int elf_file_identity(const struct elf_file *file,
+		      uint64_t numbers[static ELF_FILE_IDENTITY_NUMBERS]);
+
 /* Read exactly len_bytes. -ENODATA past the end, or pread(2)'s errors. */
 int elf_file_read(const struct elf_file *file, uint64_t off, void *data, size_t len_bytes);
 /* All of a section and one NUL after it; the caller owns *data. -ENODATA: not in the file;

@@ -17,8 +17,7 @@
 #define FAILURE_SUFFIX ".1.none"
 
 enum {
-	PAGE_BYTES = 4096,
-	SAMPLED_PAGES = 64,
+	HEAD_BYTES = 4096,
 	MAX_WHY_BYTES = 200,
 	FAILURE_HOLDS_S = 24 * 3600,
 };
@@ -26,23 +25,12 @@ enum {
 _Static_assert((int)CACHE_BUILD_ID_HEX_BYTES == BUILD_ID_HEX_BYTES - 1, "one limit");
 
 /* FNV-1a. Stored, so it may not be one of base/hash.h. */
-static uint64_t fnv(uint64_t hash, const uint8_t *data, size_t len_bytes)
+static uint64_t fnv(uint64_t hash, const void *data, size_t len_bytes)
 {
+	const uint8_t *bytes = data;
 	for (size_t i = 0; i < len_bytes; i++)
-		hash = (hash ^ data[i]) * UINT64_C(0x100000001b3);
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
 	return hash;
-}
-
-static uint64_t bytes_in_segments(const struct elf_file *file)
-{
-	size_t count;
-	const struct elf_segment *segments = elf_file_segments(file, &count);
-	uint64_t end_off = 0;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t segment_end = segments[i].off + segments[i].file_bytes;
-		end_off = segment_end > end_off ? segment_end : end_off;
-	}
-	return end_off;
 }
 
 int symbol_cache_id(char id[static BUILD_ID_HEX_BYTES], const struct executable *exe,
@@ -53,19 +41,16 @@ int symbol_cache_id(char id[static BUILD_ID_HEX_BYTES], const struct executable 
 		return 0;
 	}
 	const struct elf_file *file = executable_elf(exe);
-	uint64_t image_bytes = bytes_in_segments(file);
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (uint64_t i = 0; i < SAMPLED_PAGES; i++) {
-		uint8_t page[PAGE_BYTES];
-		uint64_t off = (image_bytes - 1) / SAMPLED_PAGES * i;
-		size_t page_bytes =
-			image_bytes - off < PAGE_BYTES ? (size_t)(image_bytes - off) : PAGE_BYTES;
-		int rc = image_bytes ? elf_file_read(file, off, page, page_bytes) : -ENODATA;
-		if (rc)
-			return err_set(err, rc, "read %s: %m", executable_name(exe));
-		hash = fnv(hash, page, page_bytes);
-	}
-	snprintf(id, BUILD_ID_HEX_BYTES, "00000000%016llx%016llx", (unsigned long long)image_bytes,
+	uint64_t numbers[ELF_FILE_IDENTITY_NUMBERS];
+	int rc = elf_file_identity(file, numbers);
+	if (rc)
+		return err_set(err, rc, "%s: %m", executable_name(exe));
+	uint8_t head[HEAD_BYTES] = {0};
+	if (elf_file_read(file, 0, head, sizeof(head)))
+		memset(head, 0, sizeof(head)); /* shorter than that */
+	uint64_t hash = fnv(UINT64_C(0xcbf29ce484222325), numbers, sizeof(numbers));
+	hash = fnv(hash, head, sizeof(head));
+	snprintf(id, BUILD_ID_HEX_BYTES, "00000000%016llx%016llx", (unsigned long long)numbers[2],
 		 (unsigned long long)hash);
 	return 0;
 }

@@ -11,9 +11,9 @@
 #include "symbolizer/executable.h"
 #include "symbolizer/gsym.h"
 
-/* The name an executable goes by in the cache: its build ID, or for want of one, zeros, a size, and
- * a hash of pages from all over it. Go's build ID is in the first of them. -ENODATA; pread(2)'s
- * errors. */
+/* The name an executable goes by in the cache: its build ID, or for want of one, zeros, its size,
+ * and a hash of which file it is, when that was written, and its first page, where Go's build ID
+ * is. Equal bytes in two files are two names. fstat(2)'s errors; -EBADF: it is in memory. */
 int symbol_cache_id(char id[static BUILD_ID_HEX_BYTES], const struct executable *exe,
 		    struct err *err);
 

@@ -77,8 +77,7 @@ class Gdb:
         name, address = seen
         unnamed = unwinding.UNNAMED.match(frame)
         if not unnamed:
-            name = re.sub(r"^__GI_|_impl$|@.*", "", unwinding.plain(name))
-            return frame.lstrip("_") == name.lstrip("_")
+            return plain_alias(frame) == plain_alias(name)
         for start, end, base, path in self.mappings:
             if (address and start <= address < end and
                     os.path.basename(path) == unnamed.group(1)):
@@ -91,10 +90,17 @@ class Gdb:
     def has(self, user):
         """One of the threads has this stack, which is root first; or, where it says that it is
         cut, its leaf's end."""
-        frames = [frame for frame in reversed(user) if not frame.startswith(unwinding.CUT)]
-        is_cut = len(frames) < len(user)
+        # gdb's inlined functions were left out, too.
+        real = [frame for frame in user if not frame.endswith(unwinding.INLINED)]
+        frames = [frame for frame in reversed(real) if not frame.startswith(unwinding.CUT)]
+        is_cut = len(frames) < len(real)
         return any((len(frames) <= len(thread) if is_cut else len(frames) == len(thread))
                    and all(map(self.is_same, frames, thread)) for thread in self.threads)
+
+
+def plain_alias(name):
+    """A function of libc has many names: qsort_r is __GI___qsort_r, too."""
+    return re.sub(r"^__GI_|_impl$|@.*", "", unwinding.plain(name)).lstrip("_")
 
 
 def read_perf(path):

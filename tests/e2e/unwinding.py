@@ -20,6 +20,7 @@ FLAGS = ("-O2", "-fomit-frame-pointer", "-pthread")
 WHOLE_PERCENT = 99.0
 CUT = "[cut: "
 KERNEL = "_[k]"
+INLINED = "_[i]"
 # Where threads begin, when the file has symbols; without them it is looked up in the file.
 STARTS = re.compile(r"_start$|_*clone3?$|runtime\.(rt0_go|goexit|mstart|mcall|systemstack|"
                     r"asmcgocall|sigtramp)\b|_rt0_amd64_linux$")
