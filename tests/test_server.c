@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/gzip.h"
+#include "tests/gate.h"
 #include "tests/http_client.h"
 #include "tests/temp_store.h"
 #include "web/assets.h"
@@ -35,40 +36,15 @@ struct fixture {
 	struct server *server;
 	int port;
 	/* The sampler's numbers come when the gate is open: a handler that takes its time. */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool gate_closed; /* guarded by lock, like the rest */
-	int waiting;
+	struct gate gate;
 };
 
 static bool gated_stats(void *ctx, struct sampler_stats *stats)
 {
 	struct fixture *f = ctx;
-	pthread_mutex_lock(&f->lock);
-	f->waiting++;
-	pthread_cond_broadcast(&f->changed);
-	while (f->gate_closed)
-		pthread_cond_wait(&f->changed, &f->lock);
-	f->waiting--;
-	pthread_mutex_unlock(&f->lock);
+	gate_pass(&f->gate);
 	stats->rate_hz = 99;
 	return true;
-}
-
-static void set_gate(struct fixture *f, bool closed)
-{
-	pthread_mutex_lock(&f->lock);
-	f->gate_closed = closed;
-	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
-}
-
-static void wait_for_waiting(struct fixture *f, int count)
-{
-	pthread_mutex_lock(&f->lock);
-	while (f->waiting < count)
-		pthread_cond_wait(&f->changed, &f->lock);
-	pthread_mutex_unlock(&f->lock);
 }
 
 static struct server_options options_of(struct fixture *f, const char *listen)
@@ -86,8 +62,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	temp_store_init(&f->temp);
-	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
+	gate_init(&f->gate);
 	struct err err = {0};
 	struct server_options options = options_of(f, "127.0.0.1:0");
 	if (server_open(&f->server, &options, &err))
@@ -103,8 +78,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	server_free(f->server);
 	temp_store_fini(&f->temp);
-	pthread_cond_destroy(&f->changed);
-	pthread_mutex_destroy(&f->lock);
+	gate_fini(&f->gate);
 	free(f);
 	return 0;
 }
@@ -433,16 +407,16 @@ static void test_slow_clients_block_nobody(void **state)
 static void test_slow_handlers_block_nobody(void **state)
 {
 	struct fixture *f = *state;
-	set_gate(f, true);
+	gate_set(&f->gate, true);
 	int fds[16];
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		fds[i] = http_dial(f->port);
 		http_send_text(fds[i], "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n"
 				       "Connection: close\r\n\r\n");
 	}
-	wait_for_waiting(f, (int)ARRAY_LEN(fds));
+	gate_wait_for(&f->gate, (int)ARRAY_LEN(fds));
 	check_alive(f);
-	set_gate(f, false);
+	gate_set(&f->gate, false);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		AUTO_MEM char *answer = http_read_all(fds[i], NULL);
 		assert_int_equal(http_status(answer), 200);
@@ -500,18 +474,18 @@ static void *free_server(void *server)
 static void test_free_finishes_what_is_under_way(void **state)
 {
 	struct fixture *f = *state;
-	set_gate(f, true);
+	gate_set(&f->gate, true);
 	AUTO_FD busy = http_dial(f->port);
 	AUTO_FD idle = http_dial(f->port);
 	AUTO_FD half = http_dial(f->port);
 	http_send_text(half, "GET /heal");
 	http_send_text(busy, "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n");
-	wait_for_waiting(f, 1);
+	gate_wait_for(&f->gate, 1);
 	int64_t start_mono_ns = clock_mono_ns();
 	pthread_t thread;
 	assert_int_equal(pthread_create(&thread, NULL, free_server, f->server), 0);
 	f->server = NULL;
-	set_gate(f, false);
+	gate_set(&f->gate, false);
 	AUTO_MEM char *answer = http_read_all(busy, NULL);
 	pthread_join(thread, NULL);
 	assert_true(clock_mono_ns() - start_mono_ns < 5 * NS_PER_S);

@@ -15,6 +15,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "tests/gate.h"
 #include "tests/http_client.h"
 #include "tests/temp_store.h"
 #include "web/assets.h"
@@ -28,10 +29,7 @@ struct fixture {
 	struct temp_store temp;
 	struct server *server;
 	int port;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool gate_closed; /* guarded by lock, like the rest */
-	int waiting;
+	struct gate gate; /* its lock guards the rest */
 	int calls;
 	char build_id[64];   /* of the last call */
 	size_t file_bytes;   /* likewise */
@@ -75,17 +73,13 @@ static int take_symbols(void *ctx, const char *build_id, int fd, struct err *err
 			total_bytes += (size_t)got;
 		}
 	}
-	pthread_mutex_lock(&f->lock);
+	pthread_mutex_lock(&f->gate.lock);
 	f->calls++;
 	snprintf(f->build_id, sizeof(f->build_id), "%s", build_id);
 	f->file_bytes = total_bytes;
 	f->file_check = check;
-	f->waiting++;
-	pthread_cond_broadcast(&f->changed);
-	while (f->gate_closed)
-		pthread_cond_wait(&f->changed, &f->lock);
-	f->waiting--;
-	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_unlock(&f->gate.lock);
+	gate_pass(&f->gate);
 	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++)
 		if (!strcmp(verdicts[i].build_id, build_id) && verdicts[i].code)
 			return err_set(err, verdicts[i].code, "verdict %s", build_id);
@@ -112,8 +106,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	temp_store_init(&f->temp);
-	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
+	gate_init(&f->gate);
 	open_server(f, true);
 	*state = f;
 	return 0;
@@ -124,33 +117,16 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	server_free(f->server);
 	temp_store_fini(&f->temp);
-	pthread_cond_destroy(&f->changed);
-	pthread_mutex_destroy(&f->lock);
+	gate_fini(&f->gate);
 	free(f);
 	return 0;
 }
 
-static void set_gate(struct fixture *f, bool closed)
-{
-	pthread_mutex_lock(&f->lock);
-	f->gate_closed = closed;
-	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
-}
-
-static void wait_for_waiting(struct fixture *f, int count)
-{
-	pthread_mutex_lock(&f->lock);
-	while (f->waiting < count)
-		pthread_cond_wait(&f->changed, &f->lock);
-	pthread_mutex_unlock(&f->lock);
-}
-
 static int calls_of(struct fixture *f)
 {
-	pthread_mutex_lock(&f->lock);
+	pthread_mutex_lock(&f->gate.lock);
 	int calls = f->calls;
-	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_unlock(&f->gate.lock);
 	return calls;
 }
 
@@ -351,10 +327,10 @@ static char *make_file(size_t len_bytes)
 
 static void check_taken(struct fixture *f, const char *bytes, size_t len_bytes)
 {
-	pthread_mutex_lock(&f->lock);
+	pthread_mutex_lock(&f->gate.lock);
 	assert_int_equal(f->file_bytes, len_bytes);
 	assert_true(f->file_check == check_add(CHECK_START, bytes, len_bytes));
-	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_unlock(&f->gate.lock);
 }
 
 static void send_chunks(int fd, const char *bytes, size_t len_bytes)
@@ -496,12 +472,12 @@ static void test_slow_uploads_block_nobody(void **state)
 static void test_slow_taker_blocks_nobody(void **state)
 {
 	struct fixture *f = *state;
-	set_gate(f, true);
+	gate_set(&f->gate, true);
 	AUTO_FD fd = begin_put(f, "00", LENGTH);
 	http_send_text(fd, "\177ELF");
-	wait_for_waiting(f, 1);
+	gate_wait_for(&f->gate, 1);
 	check_alive(f);
-	set_gate(f, false);
+	gate_set(&f->gate, false);
 	AUTO_MEM char *answer = http_read_all(fd, NULL);
 	assert_int_equal(http_status(answer), 200);
 }
