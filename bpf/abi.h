@@ -7,7 +7,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define ABI_VERSION 3
+#define ABI_VERSION 4
 
 /* Kernel: what bpf_get_stack() allows (kernel.perf_event_max_stack). User: our own limit. */
 #define ABI_MAX_KERNEL_FRAMES 127
@@ -18,6 +18,9 @@
 enum rec_kind {
 	REC_SAMPLE = 1, /* struct rec_sample: a stack that went out before */
 	REC_STACK = 2,  /* struct rec_stack: a sample and its stack */
+	REC_WAIT = 3,   /* struct rec_wait: a thread waited, on a stack that went out before */
+	REC_SWITCH =
+		4, /* struct rec_switch: a wait that was traced from its first to its last ns */
 };
 
 struct rec_sample {
@@ -37,7 +40,59 @@ enum stack_flag {
 	STACK_USER_CUT = 1 << 1,   /* more user frames than the limit */
 	STACK_KTHREAD = 1 << 2,    /* a kernel thread: there is no user part */
 	STACK_TAIL = 1 << 3,       /* struct rec_tail follows the frames */
+	STACK_ONLY = 1 << 4,       /* no sample: records to come name the stack by its hash */
+	/* With STACK_ONLY and STACK_TAIL: mappings or rows are missing, and when they are there the
+	 * stack is walked anew. No record will name this one. */
+	STACK_WANT = 1 << 5,
 };
+
+/* What a socket is connected to. Addresses as in memory: 4 bytes used of AF_INET, 16 of AF_INET6. */
+struct rec_socket {
+	__u16 family;     /* AF_*; 0: no socket, or one that could not be read */
+	__u16 protocol;   /* IPPROTO_*; 0 of AF_UNIX */
+	__u16 local_port; /* host order */
+	__u16 remote_port;
+	__u8 local[16];
+	__u8 remote[16];
+};
+_Static_assert(sizeof(struct rec_socket) == 40, "layout changed: bump ABI_VERSION");
+
+enum wait_flag {
+	WAIT_IS_QUEUED = 1 << 0,    /* runnable, and not running */
+	WAIT_IS_IO = 1 << 1,        /* task_struct.in_iowait */
+	WAIT_IS_PREEMPTED = 1 << 2, /* it did not give up the CPU by itself */
+	WAIT_IS_EXIT = 1 << 3,      /* the thread's last record: it has ended */
+};
+
+/* A thread waited for weight_ns until sample.end_mono_ns (sample.weight_ns is 0). What it waited
+ * for is as it was seen when its stack was taken. */
+struct rec_wait {
+	struct rec_sample sample;
+	__u64 weight_ns;
+	__u64 since_mono_ns; /* when it was first seen in this wait; may be before the interval */
+	__u64 object;        /* user address of the futex; 0: none */
+	__u32 state;         /* task_struct.__state: TASK_* */
+	__s32 syscall;       /* number; -1: it was in none */
+	__u32 flags;         /* enum wait_flag */
+	__u32 file_mode;     /* st_mode of the file that the system call works on; 0: none */
+	__u64 args[2];       /* the system call's first two */
+	struct rec_socket socket;
+};
+_Static_assert(sizeof(struct rec_wait) == 136, "layout changed: bump ABI_VERSION");
+
+/* Off the CPU from wait.since_mono_ns until wait.sample.end_mono_ns, both exact: first waiting
+ * until waking_mono_ns, then on a run queue. */
+struct rec_switch {
+	struct rec_wait wait; /* weight_ns: what the record stands for; more than it lasted when
+				 only some waits are sent */
+	__u64 waking_mono_ns; /* 0: it was runnable all the time */
+	__u64 waker_hash;     /* stack of who woke it; 0: none was taken */
+	__u32 waker_pid;
+	__u32 waker_tid; /* 0: an interrupt, not a thread */
+	__u32 other_tid; /* who ran instead when it was preempted */
+	__u32 session;   /* which tracing asked for it */
+};
+_Static_assert(sizeof(struct rec_switch) == 168, "layout changed: bump ABI_VERSION");
 
 /* Goes out when a (process, stack) is met for the first time in a generation. */
 struct rec_stack {
@@ -212,5 +267,13 @@ enum stat_index {
 	STAT_TAIL_BYTES, /* of stack memory in them */
 	STAT_WALK_FIRST, /* user walks by enum walk_end, from here on */
 	STAT_WALK_LAST = STAT_WALK_FIRST + 15,
+	STAT_WAIT_PASSES,    /* over all threads */
+	STAT_WAIT_VISITS,    /* threads seen off the CPU */
+	STAT_WAIT_WALKS,     /* of them, stacks taken anew */
+	STAT_WAIT_RACED,     /* stacks thrown away: the thread ran meanwhile */
+	STAT_WAIT_BUSY,      /* left for the next pass: its address space was locked */
+	STAT_WAIT_DEFERRED,  /* left for the next pass: too much in this one, or rows missing */
+	STAT_WAIT_UNSEEN_NS, /* waited by threads that ended before any visit found them waiting */
+	STAT_WAIT_PASS_NS,   /* time spent in passes */
 	STAT_COUNT,
 };
