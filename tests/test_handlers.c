@@ -408,6 +408,49 @@ static void test_pprof(void **state)
 	}
 }
 
+struct flush_row {
+	const char *target;
+	int flushes;
+};
+
+/* Waits go on for up to 10 s before they are stored; who asks for a file of now waits for them. */
+static const struct flush_row flush_rows[] = {
+	{"/debug/pprof/offcpu?seconds=5", 1},
+	{"/debug/pprof/offcpu", 1},
+	{"/debug/pprof/profile?type=wall&seconds=5", 1},
+	{"/debug/pprof/offcpu?seconds=5&until=now-10s", 1},
+	{"/debug/pprof/offcpu?seconds=5&until=now-11s", 0},
+	{"/debug/pprof/offcpu?from=1800000015&until=1800000020", 0},
+	{"/debug/pprof/offcpu?seconds=5&type=cpu", 0},
+	{"/debug/pprof/profile?seconds=5", 0},
+	{"/debug/pprof/profile?type=heap", 0},
+	{"/api/v1/export?type=offcpu", 1},
+	{"/api/v1/export?type=wall&format=folded", 1},
+	{"/api/v1/export?type=wall&format=jfr", 0},
+	{"/api/v1/export", 0},
+	{"/api/v1/flame?type=offcpu", 0},
+	{"/api/v1/series?type=wall", 0},
+};
+
+static void count_flush(void *ctx)
+{
+	++*(int *)ctx;
+}
+
+static void test_flush_of_waits(void **state)
+{
+	struct fixture *f = *state;
+	int flushes = 0;
+	f->context = (struct web_context){
+		.store = f->temp.store, .flush_waits = count_flush, .sampler_ctx = &flushes};
+	for (size_t i = 0; i < ARRAY_LEN(flush_rows); i++) {
+		flushes = 0;
+		get(f, flush_rows[i].target);
+		if (flushes != flush_rows[i].flushes)
+			fail_msg("%s: %d flushes", flush_rows[i].target, flushes);
+	}
+}
+
 struct failure_row {
 	const char *target;
 	unsigned int status;
@@ -589,6 +632,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flame_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_export_folded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pprof, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flush_of_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_codes_to_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_assets, setup, teardown),

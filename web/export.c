@@ -10,6 +10,18 @@
 
 enum { STAMP_BYTES = 20 };
 
+#define UNSETTLED_NS (10 * NS_PER_S)
+
+void export_settle(const struct web_context *context, const struct request *request,
+		   const struct question *question)
+{
+	bool is_settled = question->type == PROFILE_CPU ||
+			  question->until_unix_ns < request->now_unix_ns - UNSETTLED_NS ||
+			  question->from_unix_ns > request->now_unix_ns;
+	if (!is_settled && context->flush_waits)
+		context->flush_waits(context->sampler_ctx);
+}
+
 int export_pprof(const struct web_context *context, const struct question *question,
 		 struct response *response, struct err *err)
 {
@@ -65,6 +77,7 @@ int api_export(const struct web_context *context, const struct request *request,
 	rc = question_init(&question, request, PROFILE_CPU, err);
 	if (rc)
 		return rc;
+	export_settle(context, request, &question);
 	rc = formats[choice].write(context, &question, response, err);
 	if (rc)
 		return rc;

@@ -29,6 +29,7 @@ struct web_context {
 	void (*stack_quality)(void *ctx, struct stack_quality *quality);  /* likewise */
 	void (*symbols_status)(void *ctx, struct symbols_status *status); /* likewise */
 	int (*upload_symbols)(void *ctx, const char *build_id, int fd, struct err *err);
+	void (*flush_waits)(void *ctx); /* server.h; NULL: nothing to be stored */
 	void *sampler_ctx;
 	bool loopback;  /* answer only to names of this machine (router.h) */
 	sem_t *queries; /* how many more queries of stored samples may run; NULL: any number */

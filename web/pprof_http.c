@@ -47,6 +47,7 @@ static int answer(enum profile_type type, const struct web_context *context,
 	rc = read_seconds(&question, request, err);
 	if (rc)
 		return rc;
+	export_settle(context, request, &question);
 	response_header(response, "Content-Disposition", "attachment; filename=\"profile\"");
 	return export_pprof(context, &question, response, err);
 }

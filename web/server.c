@@ -351,6 +351,7 @@ int server_open(struct server **out, const struct server_options *options, struc
 		.stack_quality = options->stack_quality,
 		.symbols_status = options->symbols_status,
 		.upload_symbols = options->upload_symbols,
+		.flush_waits = options->flush_waits,
 		.sampler_ctx = options->ctx,
 		.queries = &server->queries,
 	};

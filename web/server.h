@@ -30,6 +30,9 @@ struct server_options {
 	 * -EBADMSG: it is not such a file, or another's; -ENOSPC; -ETIME: it goes on without us;
 	 * -ENOTSUP. NULL: files are not taken. */
 	int (*upload_symbols)(void *ctx, const char *build_id, int fd, struct err *err);
+	/* Have what threads wait for by now stored, also where the wait goes on. May take a second.
+	 * NULL: nothing samples. */
+	void (*flush_waits)(void *ctx);
 	void *ctx;
 	uint64_t max_upload_bytes; /* 0: 2 GiB */
 	bool insecure;             /* listen beyond loopback without TLS */
