@@ -56,6 +56,21 @@ struct unwind_memory {
 		misses; /* stacks that the kernel left to user space; files that had been evicted */
 };
 
+/* The sampler of waiting threads about itself. Counts are since the start. */
+struct waiting_stats {
+	char method[32];    /* how, in words: "task iterator"; "": waiting is not sampled */
+	uint64_t passes;    /* over all threads */
+	uint64_t visits;    /* of threads that were off the CPU */
+	uint64_t walks;     /* of them, stacks taken anew */
+	uint64_t raced;     /* stacks thrown away, as the thread ran meanwhile */
+	uint64_t busy;      /* left for the next pass: its address space was locked */
+	uint64_t deferred;  /* likewise: too much in this one, or rows were missing */
+	uint64_t unseen_ns; /* waited by threads that ended before any visit found them waiting */
+	uint64_t pass_ns;   /* CPU time spent in passes */
+	uint64_t period_ns; /* between two passes, at present */
+	uint64_t threads;   /* met off the CPU in the last pass */
+};
+
 /* What a running sampler tells about itself; filled by profiler/, shown by web/ and cli/. */
 struct sampler_stats {
 	struct ledger kernel;
@@ -75,4 +90,5 @@ struct sampler_stats {
 	uint64_t memory_bytes;               /* resident set of this process */
 	uint32_t cpus_sampled, cpus_online;
 	uint32_t rate_hz;
+	struct waiting_stats waiting;
 };
