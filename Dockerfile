@@ -23,7 +23,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 		ca-certificates libbpf1 libcap2 libcurl4 libdebuginfod1 libelf1 libinih1 libjansson4 \
-		liblzma5 libmicrohttpd12 libprotobuf-c1 libsqlite3-0 libzstd1 zlib1g \
+		liblzma5 libmicrohttpd12 libpcre2-8-0 libprotobuf-c1 libsqlite3-0 libzstd1 zlib1g \
 	&& rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/usr/bin/hearth /usr/bin/hearth
 VOLUME /var/lib/hearth

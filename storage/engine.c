@@ -139,11 +139,11 @@ static const char *label_of(void *ctx, const char *key)
 	return profile_thread_label(labels->tables, labels->thread, key, labels->scratch);
 }
 
-bool engine_thread_matches(const struct session *session, const struct store_query *query,
-			   uint32_t thread)
+int engine_thread_matches(const struct session *session, const struct store_query *query,
+			  uint32_t thread, bool *matches, struct err *err)
 {
-	if (selector_is_all(query->selector))
-		return true;
-	struct thread_labels labels = {.tables = session->tables, .thread = thread};
-	return selector_matches(query->selector, label_of, &labels);
+	struct thread_labels labels;
+	labels.tables = session->tables;
+	labels.thread = thread;
+	return selector_matches(query->selector, label_of, &labels, matches, err);
 }

@@ -52,6 +52,7 @@ typedef int (*engine_segment_fn)(void *ctx, struct session *session, const struc
 int engine_each_segment(struct session *session, const struct store_query *query,
 			engine_segment_fn visit, void *ctx, struct err *err);
 
-/* Does the selector mean this thread of the session's partition? */
-bool engine_thread_matches(const struct session *session, const struct store_query *query,
-			   uint32_t thread);
+/* Does the selector mean this thread of the session's partition? Errors are those of
+ * selector_matches(). */
+int engine_thread_matches(const struct session *session, const struct store_query *query,
+			  uint32_t thread, bool *matches, struct err *err);

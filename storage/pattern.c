@@ -1,160 +1,124 @@
 #include "storage/pattern.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 
-#include "base/sat.h"
+#include "base/utf8.h"
 
-/* Nodes of an automaton while its pattern is read. */
-struct reckoning {
-	uint64_t nodes[PATTERN_MAX_DEPTH + 1]; /* of each group that is open; [0]: the whole */
-	unsigned int repeats[PATTERN_MAX_DEPTH + 1]; /* within one another, likewise */
-	size_t depth;
-	uint64_t last; /* nodes of what a repeat that follows would repeat */
-	unsigned int last_repeats;
+enum { WHY_BYTES = 128 }; /* PCRE2's longest message has 90 */
+
+struct pattern {
+	pcre2_code *code;
+	pcre2_match_context *limits;
 };
+
+static void free_match_data(pcre2_match_data **data)
+{
+	pcre2_match_data_free(*data);
+}
+
+void pattern_free(struct pattern *pattern)
+{
+	if (!pattern)
+		return;
+	pcre2_code_free(pattern->code);
+	pcre2_match_context_free(pattern->limits);
+	free(pattern);
+}
 
 static int refuse(struct err *err, const char *text, const char *why)
 {
 	return err_set(err, -EINVAL, "pattern \"%.100s\": %s", text, why);
 }
 
-/* The end of the bracket expression that begins at `at`: its ']' or the end of the text. */
-static const char *skip_bracket(const char *at)
+static int refuse_code(struct err *err, const char *text, int code, size_t off)
 {
-	at += at[1] == '^' ? 2 : 1;
-	if (*at == ']') /* first of all it means itself */
-		at++;
-	for (; *at && *at != ']'; at++) {
-		if (*at != '[' || !at[1] || !strchr(":.=", at[1]))
-			continue;
-		char end[] = {at[1], ']', 0}; /* a class: [:alpha:] */
-		const char *close = strstr(at + 2, end);
-		if (close)
-			at = close + 1;
-	}
-	return at;
+	PCRE2_UCHAR why[WHY_BYTES];
+	if (code == PCRE2_ERROR_HEAP_FAILED)
+		return err_set(err, -ENOMEM, "pattern: %m");
+	pcre2_get_error_message(code, why, sizeof(why));
+	return err_set(err, -EINVAL, "pattern \"%.100s\": %s, after byte %zu", text,
+		       (const char *)why, off);
 }
 
-/* How often "{m,n}" copies what is before it; *at moves to its last byte that was read. */
-static uint64_t copies(const char **at)
+static int compile(struct pattern *pattern, const char *text, struct err *err)
 {
-	uint64_t most = 1;
-	while ((**at == '{' || **at == ',') && isdigit((unsigned char)(*at)[1])) {
-		char *end;
-		unsigned long number = strtoul(*at + 1, &end, 10);
-		most = number > most ? number : most;
-		*at = end;
-	}
-	if (**at == ',') /* "{m,}": m copies and a loop */
-		return most + 1;
-	return most;
+	/* Groups only group, unless they have names: nobody asks what they matched. */
+	const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL |
+				 PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE |
+				 PCRE2_NEVER_BACKSLASH_C;
+	int code;
+	size_t off;
+	uint32_t references = 0;
+	pattern->code =
+		pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options, &code, &off, NULL);
+	if (pattern->code)
+		pcre2_pattern_info(pattern->code, PCRE2_INFO_BACKREFMAX, &references);
+	/* There is no group 1 to refer to. */
+	if (references || (!pattern->code && code == PCRE2_ERROR_BAD_SUBPATTERN_REFERENCE))
+		return refuse(err, text, "references to groups are not supported");
+	return pattern->code ? 0 : refuse_code(err, text, code, off);
 }
 
-static void repeat(struct reckoning *r, uint64_t times)
+int pattern_new(struct pattern **out, const char *text, struct err *err)
 {
-	uint64_t nodes;
-	if (__builtin_mul_overflow(r->last, times, &nodes))
-		nodes = UINT64_MAX;
-	r->nodes[r->depth] = sat_add_u64(r->nodes[r->depth], nodes - r->last);
-	r->last = nodes;
-	r->last_repeats++;
-	if (r->repeats[r->depth] < r->last_repeats)
-		r->repeats[r->depth] = r->last_repeats;
-}
-
-static void add_atom(struct reckoning *r)
-{
-	r->last = 1;
-	r->last_repeats = 0;
-	r->nodes[r->depth] = sat_add_u64(r->nodes[r->depth], 1);
-}
-
-static void close_group(struct reckoning *r)
-{
-	if (!r->depth) /* regcomp() says what is wrong with it */
-		return;
-	r->last_repeats = r->repeats[r->depth];
-	r->last = sat_add_u64(r->nodes[r->depth--], 1);
-	r->nodes[r->depth] = sat_add_u64(r->nodes[r->depth], r->last);
-	if (r->repeats[r->depth] < r->last_repeats)
-		r->repeats[r->depth] = r->last_repeats;
-}
-
-static int check(const char *text, struct err *err)
-{
-	struct reckoning r = {0};
-	for (const char *at = text; *at; at++) {
-		if (*at == '\\' && isdigit((unsigned char)at[1]))
-			return refuse(err, text, "back references are not supported");
-		if (*at == '(' && r.depth == PATTERN_MAX_DEPTH)
-			return refuse(err, text, "too many nested parentheses");
-		if (*at == '(') {
-			r.nodes[++r.depth] = 0;
-			r.repeats[r.depth] = 0;
-		} else if (*at == ')') {
-			close_group(&r);
-		} else if (*at == '+') {
-			repeat(&r, 2);
-		} else if (*at == '{') {
-			repeat(&r, copies(&at));
-		} else if (*at == '[') {
-			at = skip_bracket(at);
-			add_atom(&r);
-		} else if (*at == '*' || *at == '?') {
-			repeat(&r, 1);
-		} else {
-			at += *at == '\\' && at[1];
-			add_atom(&r);
-		}
-		/* regcomp() of glibc may take time exponential in this depth. */
-		if (r.repeats[r.depth] > PATTERN_MAX_REPEATS)
-			return refuse(err, text, "repeats within repeats");
-		if (r.nodes[r.depth] > PATTERN_MAX_NODES)
-			return refuse(err, text, "repeats too much");
-		if (!*at)
-			break;
-	}
+	if (strnlen(text, PATTERN_MAX_BYTES + 1) > PATTERN_MAX_BYTES)
+		return err_set(err, -EINVAL, "pattern \"%.100s...\": longer than %d bytes", text,
+			       PATTERN_MAX_BYTES);
+	AUTO(pattern) pattern = calloc(1, sizeof(*pattern));
+	if (pattern)
+		pattern->limits = pcre2_match_context_create(NULL);
+	if (!pattern || !pattern->limits)
+		return err_set(err, -ENOMEM, "pattern: %m");
+	pcre2_set_match_limit(pattern->limits, PATTERN_MAX_STEPS);
+	pcre2_set_heap_limit(pattern->limits, PATTERN_MAX_HEAP_KIB);
+	int rc = compile(pattern, text, err);
+	if (rc)
+		return rc;
+	*out = TAKE(pattern);
 	return 0;
 }
 
-static int compile(regex_t *regex, const char *compiled, const char *text, struct err *err)
+/* As pcre2_match(): >= 0, PCRE2_ERROR_NOMATCH or why it is not known. */
+static int match(const struct pattern *pattern, const char *text)
 {
-	int code = regcomp(regex, compiled, REG_EXTENDED | REG_NOSUB);
-	if (!code)
+	AUTO_FINI(free_match_data) pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	if (!data)
+		return PCRE2_ERROR_NOMEMORY;
+	return pcre2_match(pattern->code, (PCRE2_SPTR)text, strlen(text), 0, 0, data,
+			   pattern->limits);
+}
+
+static bool is_not_utf8(int code)
+{
+	return code <= PCRE2_ERROR_UTF8_ERR1 && code >= PCRE2_ERROR_UTF8_ERR21;
+}
+
+static int match_mended(const struct pattern *pattern, const char *text)
+{
+	AUTO_FINI(buf_fini) struct buf mended;
+	buf_init(&mended, strlen(text) * strlen(UTF8_REPLACEMENT) + 1);
+	utf8_append(&mended, text);
+	AUTO_MEM char *valid = buf_take_str(&mended);
+	return valid ? match(pattern, valid) : PCRE2_ERROR_NOMEMORY;
+}
+
+int pattern_matches(const struct pattern *pattern, const char *text, bool *matches, struct err *err)
+{
+	int code = match(pattern, text);
+	if (is_not_utf8(code))
+		code = match_mended(pattern, text);
+	if (code >= 0 || code == PCRE2_ERROR_NOMATCH) {
+		*matches = code >= 0;
 		return 0;
-	char why[80];
-	regerror(code, regex, why, sizeof(why));
-	return code == REG_ESPACE ? err_set(err, -ENOMEM, "pattern \"%.100s\": %m", text)
-				  : refuse(err, text, why);
-}
-
-int pattern_init(struct pattern *pattern, const char *text, struct err *err)
-{
-	char anchored[PATTERN_MAX_BYTES + sizeof("^()$")];
-	if (strlen(text) > PATTERN_MAX_BYTES)
-		return refuse(err, text, "longer than 1024 bytes");
-	int rc = check(text, err);
-	/* By itself first: "a)|(b" is wrong but would be right between our parentheses. */
-	if (!rc)
-		rc = compile(&pattern->regex, text, text, err);
-	if (rc)
-		return rc;
-	regfree(&pattern->regex);
-	/* A plain group: POSIX has no (?:...), and nobody asks for the groups. */
-	snprintf(anchored, sizeof(anchored), "^(%s)$", text);
-	return compile(&pattern->regex, anchored, text, err);
-}
-
-void pattern_fini(struct pattern *pattern)
-{
-	regfree(&pattern->regex);
-}
-
-bool pattern_matches(const struct pattern *pattern, const char *text)
-{
-	return !regexec(&pattern->regex, text, 0, NULL, 0);
+	}
+	if (code == PCRE2_ERROR_NOMEMORY)
+		return err_set(err, -ENOMEM, "%m");
+	PCRE2_UCHAR why[WHY_BYTES];
+	pcre2_get_error_message(code, why, sizeof(why));
+	return err_set(err, -EINVAL, "too costly to match with \"%.60s\": %s", text,
+		       (const char *)why);
 }

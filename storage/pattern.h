@@ -1,29 +1,33 @@
 /*
- * pattern: a POSIX extended regular expression that matches whole texts, at a bounded cost.
+ * pattern: a regular expression that matches whole texts, at a bounded cost.
  *
- * regcomp(3) copies what is repeated: "a+" is two nodes, "(a{9}){9}" 81, and a dozen bytes can
- * take all memory. So the size of the automaton is reckoned before it is made. Back references,
- * which make matching exponential, are refused.
+ * The syntax is PCRE2's, and with it nearly all of RE2's, which Prometheus has; "." is any
+ * character, also a line feed. Characters are UTF-8. What is not UTF-8 in a text counts as
+ * U+FFFD, as where the API shows it: to libpcre2 itself such bytes match nothing, so ".*" would
+ * miss the text. https://www.pcre.org/current/doc/html/pcre2syntax.html
+ * A compiled pattern has at most 64 KiB, and a match at most PATTERN_MAX_STEPS and
+ * PATTERN_MAX_HEAP_KIB. Back references, which make matching exponential, are refused.
  * Immutable: any number of threads may match.
  */
 #pragma once
-#include <regex.h>
 #include <stdbool.h>
 
+#include "base/auto.h"
 #include "base/err.h"
 
 enum {
-	PATTERN_MAX_BYTES = 1024,
-	PATTERN_MAX_NODES = 20000,
-	PATTERN_MAX_DEPTH = 32,  /* of parentheses */
-	PATTERN_MAX_REPEATS = 4, /* within one another: ((a*)*)* has 3 */
+	PATTERN_MAX_BYTES = 4096,
+	PATTERN_MAX_STEPS = 100000, /* places of the pattern to come back to: some ms */
+	PATTERN_MAX_HEAP_KIB = 16384,
 };
 
-struct pattern {
-	regex_t regex;
-};
+struct pattern; /* opaque */
 
-/* -EINVAL with the reason; -ENOMEM. On failure nothing needs pattern_fini(). */
-int pattern_init(struct pattern *pattern, const char *text, struct err *err);
-void pattern_fini(struct pattern *pattern);
-bool pattern_matches(const struct pattern *pattern, const char *text);
+/* -EINVAL with the reason; -ENOMEM. */
+int pattern_new(struct pattern **out, const char *text, struct err *err);
+void pattern_free(struct pattern *pattern); /* NULL is fine */
+AUTO_DEFINE(pattern)
+
+/* -EINVAL: it takes more than a match may, so whether it matches is not known; -ENOMEM. */
+int pattern_matches(const struct pattern *pattern, const char *text, bool *matches,
+		    struct err *err);

@@ -76,16 +76,19 @@ static int init_question(struct question *question)
 }
 
 static int init_sums(struct sums *sums, const struct question *question,
-		     const struct session *session)
+		     const struct session *session, struct err *err)
 {
 	const struct profile *tables = session->tables;
 	index_init(&sums->index, PROFILE_MAX_ENTRIES);
 	sums->last = calloc(tables->stack_count, sizeof(*sums->last));
 	sums->owners = malloc(tables->thread_count * sizeof(*sums->owners));
 	if (!sums->last || !sums->owners)
-		return -ENOMEM;
+		return err_set(err, -ENOMEM, "query: %m");
 	for (uint32_t i = 0; i < tables->thread_count; i++) {
-		bool is_meant = engine_thread_matches(session, question->query, i);
+		bool is_meant;
+		int rc = engine_thread_matches(session, question->query, i, &is_meant, err);
+		if (rc)
+			return rc;
 		uint32_t owner = question->with_threads ? i : tables->threads[i].label_set;
 		sums->owners[i] = is_meant ? owner : NOT_SELECTED;
 	}
@@ -285,10 +288,9 @@ static int read_partition(void *ctx, struct session *session, struct err *err)
 {
 	struct question *question = ctx;
 	fini_sums(&question->sums);
-	int rc = init_sums(&question->sums, question, session);
-	if (rc)
-		return err_set(err, rc, "query: %m");
-	rc = engine_each_segment(session, question->query, read_segment, question, err);
+	int rc = init_sums(&question->sums, question, session, err);
+	if (!rc)
+		rc = engine_each_segment(session, question->query, read_segment, question, err);
 	if (rc)
 		return rc;
 	rc = carry_over(question, session->tables);

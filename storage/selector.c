@@ -1,6 +1,5 @@
 #include "storage/selector.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +20,8 @@ enum operation { EQUAL, NOT_EQUAL, MATCH, NOT_MATCH };
 struct matcher {
 	enum operation operation;
 	char *key;
-	char *value; /* of EQUAL and NOT_EQUAL */
-	struct pattern pattern;
-	bool has_pattern;
+	char *value;
+	struct pattern *pattern; /* of MATCH and NOT_MATCH */
 };
 
 struct selector {
@@ -43,8 +41,7 @@ static void fini_matcher(struct matcher *matcher)
 {
 	free(matcher->key);
 	free(matcher->value);
-	if (matcher->has_pattern)
-		pattern_fini(&matcher->pattern);
+	pattern_free(matcher->pattern);
 }
 
 void selector_free(struct selector *selector)
@@ -177,8 +174,7 @@ static int parse_matcher(struct cursor *cursor, struct matcher *matcher)
 		return err_set(cursor->err, -ENOMEM, "selector: %m");
 	if (matcher->operation == EQUAL || matcher->operation == NOT_EQUAL)
 		return 0;
-	rc = pattern_init(&matcher->pattern, matcher->value, cursor->err);
-	matcher->has_pattern = !rc;
+	rc = pattern_new(&matcher->pattern, matcher->value, cursor->err);
 	return rc ? err_wrap(cursor->err, rc, "selector") : 0;
 }
 
@@ -234,30 +230,32 @@ int selector_parse(struct selector **out, const char *text, struct err *err)
 	return 0;
 }
 
-static bool matches(const struct matcher *matcher, const char *value)
+static int match(const struct matcher *matcher, const char *value, bool *matches, struct err *err)
 {
-	switch (matcher->operation) {
-	case EQUAL:
-		return !strcmp(value, matcher->value);
-	case NOT_EQUAL:
-		return strcmp(value, matcher->value);
-	case MATCH:
-		return pattern_matches(&matcher->pattern, value);
-	case NOT_MATCH:
-		return !pattern_matches(&matcher->pattern, value);
-	}
-	assert(!"operation");
-	return false;
+	bool is_equal = false;
+	int rc = 0;
+	if (matcher->pattern)
+		rc = pattern_matches(matcher->pattern, value, &is_equal, err);
+	else
+		is_equal = !strcmp(value, matcher->value);
+	if (rc)
+		return err_wrap(err, rc, "selector: pattern \"%.100s\"", matcher->value);
+	*matches = is_equal == (matcher->operation == EQUAL || matcher->operation == MATCH);
+	return 0;
 }
 
-bool selector_matches(const struct selector *selector, selector_value_fn value_of, void *ctx)
+int selector_matches(const struct selector *selector, selector_value_fn value_of, void *ctx,
+		     bool *matches, struct err *err)
 {
-	for (size_t i = 0; selector && i < selector->count; i++) {
+	bool all = true;
+	for (size_t i = 0; all && selector && i < selector->count; i++) {
 		const char *value = value_of(ctx, selector->matchers[i].key);
-		if (!matches(&selector->matchers[i], value ? value : ""))
-			return false;
+		int rc = match(&selector->matchers[i], value ? value : "", &all, err);
+		if (rc)
+			return rc;
 	}
-	return true;
+	*matches = all;
+	return 0;
 }
 
 bool selector_is_all(const struct selector *selector)

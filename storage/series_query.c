@@ -131,15 +131,24 @@ static int add_keys(struct question *question, const struct profile *tables, uin
 	return rc;
 }
 
-static int add_thread(struct question *question, const struct session *session, uint32_t thread)
+static int add_value(struct question *question, const struct profile *tables, uint32_t thread)
 {
-	if (!question->is_seen[thread] || !engine_thread_matches(session, question->query, thread))
-		return 0;
-	if (question->only_keys)
-		return add_keys(question, session->tables, thread);
 	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
-	const char *value = profile_thread_label(session->tables, thread, question->label, scratch);
+	const char *value = profile_thread_label(tables, thread, question->label, scratch);
 	return value ? add_weight(question, value, question->sums_ns[thread]) : 0;
+}
+
+static int add_thread(struct question *question, const struct session *session, uint32_t thread,
+		      struct err *err)
+{
+	bool is_meant = question->is_seen[thread];
+	int rc = is_meant ? engine_thread_matches(session, question->query, thread, &is_meant, err)
+			  : 0;
+	if (rc || !is_meant)
+		return rc;
+	rc = question->only_keys ? add_keys(question, session->tables, thread)
+				 : add_value(question, session->tables, thread);
+	return rc ? err_set(err, rc, "query: %m") : 0;
 }
 
 /* Weights by label value, or by label, of one partition. */
@@ -157,8 +166,8 @@ static int sum_partition(void *ctx, struct session *session, struct err *err)
 	if (rc)
 		return rc;
 	for (uint32_t i = 0; !rc && i < threads; i++)
-		rc = add_thread(question, session, i);
-	return rc ? err_set(err, rc, "query: %m") : 0;
+		rc = add_thread(question, session, i, err);
+	return rc;
 }
 
 static int compare_names(const void *a, const void *b, void *ctx)
@@ -211,25 +220,29 @@ int store_query_label_values(struct store *store, const struct store_query *quer
 }
 
 /* Each thread's line, once per thread. A thread without the label counts as "". */
-static int choose_line(struct question *question, const struct session *session, uint32_t thread)
+static int choose_line(struct question *question, const struct session *session, uint32_t thread,
+		       struct err *err)
 {
 	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
 	const char *value = "";
+	bool is_meant;
 	question->lines[thread] = NO_LINE;
-	if (!engine_thread_matches(session, question->query, thread))
-		return 0;
+	int rc = engine_thread_matches(session, question->query, thread, &is_meant, err);
+	if (rc || !is_meant)
+		return rc;
 	if (question->label) {
 		value = profile_thread_label(session->tables, thread, question->label, scratch);
 		value = value ? value : "";
 	}
 	struct series_line *line;
 	size_t max_lines = question->is_closed ? 0 : MAX_VALUES; /* 0: only what is there */
-	int rc = series_set_line(question->set, value, max_lines, &line);
+	rc = series_set_line(question->set, value, max_lines, &line);
 	if (rc == -ENOSPC)
 		rc = series_set_line(question->set, "other", MAX_VALUES, &line);
-	if (!rc)
-		question->lines[thread] = (uint32_t)(line - question->set->lines);
-	return rc;
+	if (rc)
+		return err_set(err, rc, "query: %m");
+	question->lines[thread] = (uint32_t)(line - question->set->lines);
+	return 0;
 }
 
 static int fill_segment(void *ctx, struct session *session, const struct segment *segment,
@@ -326,14 +339,13 @@ static int fill_partition(void *ctx, struct session *session, struct err *err)
 	size_t threads = session->tables->thread_count;
 	free(question->lines);
 	question->lines = malloc(threads * sizeof(*question->lines));
-	int rc = question->lines ? 0 : -ENOMEM;
+	int rc = question->lines ? 0 : err_set(err, -ENOMEM, "query: %m");
 	/* Threads of the partition that are not in the range get a line, too; without weight
 	 * it is taken out in the end. */
 	for (uint32_t i = 0; !rc && i < threads; i++)
-		rc = choose_line(question, session, i);
-	if (rc)
-		return err_set(err, rc, "query: %m");
-	rc = engine_each_segment(session, question->query, fill_segment, question, err);
+		rc = choose_line(question, session, i, err);
+	if (!rc)
+		rc = engine_each_segment(session, question->query, fill_segment, question, err);
 	return rc ? rc : read_ledger(question, session, err);
 }
 

@@ -26,7 +26,7 @@ declare -A may=(
 # outside library: the folders that alone include it, a tab, the header names
 libraries='profile	protobuf-c/|google/protobuf
 symbolizer	libelf\.h|gelf\.h|lzma\.h|elfutils/|demangle\.h>|libiberty
-storage	sqlite3|zdict\.h
+storage	sqlite3|zdict\.h|pcre2\.h
 (symbolizer|storage)	zstd\.h
 profiler	bpf/(libbpf|bpf|btf)\.h
 web	microhttpd

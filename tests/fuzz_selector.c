@@ -1,10 +1,12 @@
 /*
  * Any text as a selector, matched with a few labels.
  */
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/auto.h"
 #include "storage/selector.h"
 
@@ -13,7 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
 static const char *value_of(void *ctx, const char *key)
 {
 	(void)ctx;
-	return key[0] % 2 ? "postgres: writer" : NULL;
+	static const char *const values[] = {
+		NULL,
+		"postgres: writer",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
+		"caf\xc3\xa9 \xff",
+	};
+	return values[(unsigned char)key[0] % ARRAY_LEN(values)];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
@@ -21,6 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 	AUTO_MEM char *text = strndup((const char *)data, len_bytes);
 	AUTO(selector) selector = NULL;
 	struct err err = {0};
+	bool matches = false;
 	if (!text)
 		return 0;
 	if (selector_parse(&selector, text, &err)) {
@@ -28,8 +37,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 			__builtin_trap();
 		return 0;
 	}
-	selector_matches(selector, value_of, NULL);
-	if (selector_is_all(selector) && !selector_matches(selector, value_of, NULL))
+	int rc = selector_matches(selector, value_of, NULL, &matches, &err);
+	if (rc && (rc != -EINVAL || !err.text[0] || matches))
+		__builtin_trap();
+	if (selector_is_all(selector) && !matches)
 		__builtin_trap();
 	return 0;
 }
