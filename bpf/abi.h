@@ -136,6 +136,13 @@ struct rec_tail {
 };
 _Static_assert(sizeof(struct rec_tail) == 200, "layout changed: bump ABI_VERSION");
 
+/* What user space moves on, and all programs look at: the one entry of the map `controls`. */
+struct controls {
+	__u32 stack_generation; /* stacks that went out in older ones are sent whole again */
+	__u32 umem_generation;  /* stamped into each page of unwind memory that is used */
+};
+_Static_assert(sizeof(struct controls) == 8, "layout changed: bump ABI_VERSION");
+
 /*
  * Unwind memory: one array of 32-bit words that user space fills and the walker reads. Blocks
  * refer to each other by the index of their first word; 0 is none.

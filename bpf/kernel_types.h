@@ -18,12 +18,32 @@ struct signal_struct {
 };
 
 struct sched_entity {
+	unsigned char sched_delayed;
 	__u64 sum_exec_runtime;
 	__u64 prev_sum_exec_runtime;
 };
 
+struct rw_semaphore {
+	struct {
+		long counter;
+	} count;
+};
+
 struct mm_struct {
 	unsigned long start_stack;
+	struct rw_semaphore mmap_lock;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
 };
 
 struct thread_struct {
@@ -31,7 +51,11 @@ struct thread_struct {
 };
 
 struct task_struct {
+	unsigned int __state;
 	unsigned int flags;
+	int on_cpu;
+	int on_rq;
+	int exit_state;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
@@ -39,6 +63,12 @@ struct task_struct {
 	struct mm_struct *mm;
 	void *stack;
 	unsigned int in_execve : 1;
+	unsigned int in_iowait : 1;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+	__u64 start_time;
+	struct css_set *cgroups;
+	struct files_struct *files;
 	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;
@@ -49,4 +79,5 @@ struct task_struct {
 #pragma clang attribute pop
 
 /* include/linux/sched.h */
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000

@@ -3,6 +3,9 @@
  *
  * The state lives in a map value, not on the BPF stack: there the verifier would follow every
  * value of every step. The search functions are global, so that each is verified once.
+ *
+ * With WALK_OTHERS defined, walks of tasks that are not the current one: a step whose memory was not
+ * copied yet says so and changes nothing, and is taken anew when it was.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -14,9 +17,6 @@
 /* Words of unwind memory less one; a power of two of them. Every index is masked with it: a
  * comparison would make the verifier follow each value that an index can have. */
 const volatile __u32 cfg_umem_mask = (1 << 20) - 1;
-
-/* Stamped into each page that is used; moved on by user space. */
-__u32 umem_generation = 1;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -35,9 +35,15 @@ struct {
 	__type(value, struct umem_process_ref);
 } umem_processes SEC(".maps");
 
-/* Stack memory is read this much at a time: one helper call serves several frames. Chunks are
- * aligned, so that none touches a page that holds nothing of what is asked for. */
+/* Stack memory is read this much at a time: one call serves several frames. Chunks are aligned, so
+ * that none touches a page that holds nothing of what is asked for. */
+#ifdef WALK_OTHERS
+#define CHUNK_WORDS 512 /* a page: the time goes into finding it */
+#define CHUNKS      4   /* that one step can touch: a power of two */
+#else
 #define CHUNK_WORDS 64
+#define CHUNKS      1
+#endif
 #define CHUNK_BYTES (CHUNK_WORDS * sizeof(__u64))
 
 struct walk {
@@ -53,11 +59,16 @@ struct walk {
 	__u32 is_exact;    /* ip is where the thread is, not after a call */
 	__u32 is_fp_known; /* 0: the frames below did not say where it was saved */
 	__u32 generation;
-	__u64 chunk_at; /* address of chunk[0]; all ones: nothing is there */
-	__u64 chunk[CHUNK_WORDS];
+	__u32 needs_chunk; /* a step could not be taken without the chunk at wanted_at */
+	__u32 next_chunk;  /* whose place the next one takes */
+	__u64 wanted_at;
+	/* Addresses of chunks[], or NO_CHUNK; with BAD_CHUNK what is there cannot be read. */
+	__u64 chunks_at[CHUNKS];
+	__u64 chunks[CHUNKS][CHUNK_WORDS];
 };
 
 #define NO_CHUNK          (~0ULL)
+#define BAD_CHUNK         1ULL
 #define RBX_NOWHERE       (~0ULL)
 #define MAX_MAPPING_STEPS 20 /* binary search over a million mappings */
 #define MAX_ROW_STEPS     9  /* and over a bucket's 256 rows */
@@ -143,6 +154,7 @@ static __always_inline __u32 is_call(__u64 before)
 	return is_one;
 }
 
+#ifndef WALK_OTHERS
 /* May a caller go on there: is it code with rows, after a call? */
 __attribute__((noinline)) __u32 umem_is_return(__u32 process, __u64 ip)
 {
@@ -163,26 +175,55 @@ __attribute__((noinline)) __u32 umem_is_return(__u32 process, __u64 ip)
 	return !bpf_probe_read_user(&before, sizeof(before), (void *)(ip - sizeof(before))) &&
 	       is_call(before);
 }
+#endif
 
+#ifdef WALK_OTHERS
+/* 0 or an error; the word may be unaligned. */
+static __always_inline long walk_read(struct walk *walk, __u64 addr, __u64 *value)
+{
+	__u64 chunk_at = addr & ~(CHUNK_BYTES - 1);
+	__u64 off = addr & (CHUNK_BYTES - 1);
+	if (off > CHUNK_BYTES - sizeof(*value))
+		return 1;
+	for (__u32 i = 0; i < CHUNKS; i++) {
+		__u64 at = walk->chunks_at[i];
+		if ((at & ~BAD_CHUNK) != chunk_at)
+			continue;
+		if (at & BAD_CHUNK)
+			return 1;
+		const __u64 *words = walk->chunks[i];
+		__u32 shift = 8 * (off & 7);
+		__u64 word = words[(off / 8) & (CHUNK_WORDS - 1)] >> shift;
+		if (shift)
+			word |= words[(off / 8 + 1) & (CHUNK_WORDS - 1)] << (64 - shift);
+		*value = word;
+		return 0;
+	}
+	walk->needs_chunk = 1;
+	walk->wanted_at = chunk_at;
+	return 1;
+}
+#else
 /* 0 or an error. */
 static __always_inline long walk_read(struct walk *walk, __u64 addr, __u64 *value)
 {
 	if (addr & 7)
 		return bpf_probe_read_user(value, sizeof(*value), (void *)addr);
-	__u64 off = addr - walk->chunk_at;
+	__u64 off = addr - walk->chunks_at[0];
 	if (off >= CHUNK_BYTES) {
 		__u64 chunk_at = addr & ~(CHUNK_BYTES - 1);
-		walk->chunk_at = NO_CHUNK;
-		if (bpf_probe_read_user(walk->chunk, CHUNK_BYTES, (void *)chunk_at))
+		walk->chunks_at[0] = NO_CHUNK;
+		if (bpf_probe_read_user(walk->chunks[0], CHUNK_BYTES, (void *)chunk_at))
 			return 1;
-		walk->chunk_at = chunk_at;
+		walk->chunks_at[0] = chunk_at;
 		off = addr - chunk_at;
 	}
 	/* The compiler knows the bound and would drop the mask that shows the verifier. */
 	asm volatile("" : "+r"(off));
-	*value = walk->chunk[(off / 8) & (CHUNK_WORDS - 1)];
+	*value = walk->chunks[0][(off / 8) & (CHUNK_WORDS - 1)];
 	return 0;
 }
+#endif
 
 static __always_inline __u32 walk_find_mapping(struct walk *walk, const __u32 *memory, __u64 ip)
 {
@@ -381,6 +422,14 @@ static __always_inline long walk_by_rule(struct walk *walk, const __u32 *memory,
 	return 0;
 }
 
+#ifdef WALK_OTHERS
+/* It would take a copy of code, for leaves in which hardly any thread waits. */
+static __always_inline long walk_bare_leaf(struct walk *walk)
+{
+	(void)walk;
+	return 0;
+}
+#else
 /* Code without rows in a file that has them, at its leaf: _init and _fini, assembly by hand. Before
  * it made a frame, if it makes one at all, the return address is on top of the stack, or below one
  * register that was pushed. profiler/unwinder.c, step_bare_leaf(). 1: the walk goes on. */
@@ -405,6 +454,7 @@ static __always_inline long walk_bare_leaf(struct walk *walk)
 	walk->is_exact = 0;
 	return 1;
 }
+#endif
 
 /* One frame up. Returns 1 when the walk has ended; why is in walk->end. */
 static __always_inline long walk_step(struct walk *walk)

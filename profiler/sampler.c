@@ -36,6 +36,8 @@ struct sampler {
 	uint32_t ring_bytes;
 	uint32_t *umem; /* the mapped array; NULL: not yet */
 	uint32_t umem_words;
+	struct controls *controls; /* the mapped entry; NULL: not yet */
+	bool follows;
 	struct cpu_link *links;
 	size_t link_count, link_cap;
 	int possible_cpus;
@@ -113,7 +115,8 @@ static int configure(struct sampler *sampler, const struct sampler_options *opti
 			       skel->rodata->abi_version, ABI_VERSION);
 	sampler->ring_bytes = ring_size(options->ring_bytes);
 	skel->rodata->cfg_period_ns = NS_PER_S / options->rate_hz;
-	skel->rodata->cfg_follow = options->pid_count > 0;
+	sampler->follows = options->pid_count > 0;
+	skel->rodata->cfg_follow = sampler->follows;
 	skel->rodata->cfg_ring_bytes = sampler->ring_bytes;
 	sampler->umem_words =
 		umem_size(options->umem_bytes ? options->umem_bytes : DEFAULT_UMEM_BYTES) /
@@ -208,6 +211,17 @@ static int map_umem(struct sampler *sampler, struct err *err)
 	return 0;
 }
 
+static int map_controls(struct sampler *sampler, struct err *err)
+{
+	void *memory = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    bpf_map__fd(sampler->skel->maps.controls), 0);
+	if (memory == MAP_FAILED)
+		return err_set(err, -errno, "map the controls: %m");
+	sampler->controls = memory;
+	*sampler->controls = (struct controls){.stack_generation = 1, .umem_generation = 1};
+	return 0;
+}
+
 static int load(struct sampler *sampler, const struct sampler_options *options, struct err *err)
 {
 	libbpf_set_print(no_print);
@@ -227,6 +241,8 @@ static int load(struct sampler *sampler, const struct sampler_options *options, 
 	if (!sampler->ring)
 		return err_set(err, -errno, "map the ring buffer: %m");
 	rc = map_umem(sampler, err);
+	if (!rc)
+		rc = map_controls(sampler, err);
 	if (rc)
 		return rc;
 	return follow_pids(sampler, options, err);
@@ -262,6 +278,8 @@ void sampler_free(struct sampler *sampler)
 	ring_buffer__free(sampler->ring);
 	if (sampler->umem)
 		munmap(sampler->umem, sampler->umem_words * sizeof(uint32_t));
+	if (sampler->controls)
+		munmap(sampler->controls, (size_t)sysconf(_SC_PAGESIZE));
 	sampler_bpf__destroy(sampler->skel);
 	free(sampler);
 }
@@ -341,7 +359,7 @@ int sampler_set_process(struct sampler *sampler, uint32_t pid, const struct umem
 
 void sampler_set_umem_generation(struct sampler *sampler, uint32_t generation)
 {
-	__atomic_store_n(&sampler->skel->data->umem_generation, generation, __ATOMIC_RELAXED);
+	__atomic_store_n(&sampler->controls->umem_generation, generation, __ATOMIC_RELAXED);
 }
 
 int sampler_start(struct sampler *sampler, struct err *err)
@@ -381,7 +399,30 @@ uint32_t sampler_ring_bytes(const struct sampler *sampler)
 
 uint32_t sampler_next_generation(struct sampler *sampler)
 {
-	return __atomic_add_fetch(&sampler->skel->data->generation, 1, __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&sampler->controls->stack_generation, 1, __ATOMIC_RELAXED);
+}
+
+int sampler_share_maps(const struct sampler *sampler, struct bpf_object *object, struct err *err)
+{
+	const struct bpf_map *const shared[] = {
+		sampler->skel->maps.samples,        sampler->skel->maps.interned,
+		sampler->skel->maps.followed,       sampler->skel->maps.umem,
+		sampler->skel->maps.umem_processes, sampler->skel->maps.controls,
+		sampler->skel->maps.stats,
+	};
+	for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+		const char *name = bpf_map__name(shared[i]);
+		struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+		int rc = map ? bpf_map__reuse_fd(map, bpf_map__fd(shared[i])) : 0;
+		if (rc)
+			return err_set(err, rc, "share the map %s: %m", name);
+	}
+	return 0;
+}
+
+bool sampler_follows(const struct sampler *sampler)
+{
+	return sampler->follows;
 }
 
 void sampler_counts(const struct sampler *sampler, uint64_t counts[static STAT_COUNT])

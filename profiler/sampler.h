@@ -5,6 +5,7 @@
  * followed. Freeing it detaches and unloads everything. One thread, but sampler_counts().
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -13,6 +14,7 @@
 #include "base/err.h"
 #include "bpf/abi.h"
 
+struct bpf_object;
 struct sampler; /* opaque */
 
 struct sampler_options {
@@ -47,6 +49,12 @@ uint32_t *sampler_umem(const struct sampler *sampler, uint32_t *word_count);
 int sampler_set_process(struct sampler *sampler, uint32_t pid, const struct umem_process_ref *ref);
 /* The walker stamps this into the pages it uses. */
 void sampler_set_umem_generation(struct sampler *sampler, uint32_t generation);
+
+/* Other BPF objects that take stacks (bpf/stack.bpf.h): before it is loaded, let one use the maps of
+ * the sampler, which then may go first. Their settings cfg_follow, cfg_ring_bytes and cfg_umem_mask
+ * (words less one) are the sampler's, too. */
+int sampler_share_maps(const struct sampler *sampler, struct bpf_object *object, struct err *err);
+bool sampler_follows(const struct sampler *sampler); /* only some pids */
 
 /* From now on every stack is sent whole once more. Returns the new generation. */
 uint32_t sampler_next_generation(struct sampler *sampler);
