@@ -71,6 +71,17 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 		.kernel = {.taken = 110, .stored = 100},
 		.rate_hz = 99,
 		.cpu_user_ns = 1999999,
+		.waiting = {.method = "task iterator",
+			    .passes = 20,
+			    .visits = 8000,
+			    .walks = 300,
+			    .raced = 2,
+			    .busy = 1,
+			    .deferred = 5,
+			    .unseen_ns = 1999,
+			    .pass_ns = 3999999,
+			    .period_ns = 50 * NS_PER_MS,
+			    .threads = 400},
 	};
 	stats->kernel.dropped[DROP_RING_FULL] = 10;
 	return true;
@@ -280,6 +291,10 @@ static const struct value_row value_rows[] = {
 	 "{\"file\":\"[jit]\",\"build_id\":\"\",\"samples\":10,\"reason\":\"why\","
 	 "\"remedy\":\"\\\"what\\\"\"}]}"},
 	{"/api/v1/status", "cost.cpu_user_us", "1999"},
+	{"/api/v1/status", "waiting",
+	 "{\"method\":\"task iterator\",\"period_us\":50000,\"threads\":400,\"passes\":20,"
+	 "\"visits\":8000,\"walks\":300,\"raced\":2,\"busy\":1,\"deferred\":5,"
+	 "\"unseen_us\":1,\"cpu_us\":3999}"},
 	{"/api/v1/status", "store.samples", "100"},
 	{"/api/v1/status", "notices", "[]"},
 };
@@ -629,6 +644,7 @@ static void test_status_without_sampler(void **state)
 	assert_true(json_is_false(at(root, "sampling")));
 	assert_int_equal(json_integer_value(at(root, "store.samples")), 100);
 	assert_int_equal(json_integer_value(at(root, "ledger.kernel.taken")), 0);
+	assert_string_equal(json_string_value(at(root, "waiting.method")), "");
 	json_decref(root);
 }
 

@@ -159,6 +159,17 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 		.cpu_system_ns = 7,
 		.memory_bytes = UINT64_MAX,
 		.rate_hz = 99,
+		.waiting = {.method = "task iterator",
+			    .passes = 20,
+			    .visits = 8000,
+			    .walks = 300,
+			    .raced = 2,
+			    .busy = 1,
+			    .deferred = 5,
+			    .unseen_ns = 1,
+			    .pass_ns = 4000000000,
+			    .period_ns = 50000000,
+			    .threads = 400},
 		.unwind_kernel = {.cap_bytes = 64, .used_bytes = 50, .loads = 4, .misses = 2},
 		.unwind_user = {.cap_bytes = 40, .used_bytes = 30, .loads = 3, .evictions = 1},
 	};
@@ -225,6 +236,16 @@ static const struct value_row value_rows[] = {
 	{"hearth_cpu_seconds_total{mode=\"user\"}", "2.000000000"},
 	{"hearth_cpu_seconds_total{mode=\"system\"}", "0.000000007"},
 	{"hearth_memory_bytes", "18446744073709551615"},
+	{"hearth_waiting_period_seconds", "0.050000000"},
+	{"hearth_waiting_threads", "400"},
+	{"hearth_waiting_passes_total", "20"},
+	{"hearth_waiting_visits_total", "8000"},
+	{"hearth_waiting_walks_total", "300"},
+	{"hearth_waiting_raced_total", "2"},
+	{"hearth_waiting_busy_total", "1"},
+	{"hearth_waiting_deferred_total", "5"},
+	{"hearth_waiting_unseen_seconds_total", "0.000000001"},
+	{"hearth_waiting_pass_seconds_total", "4.000000000"},
 	{"hearth_symbols_executables", "12"},
 	{"hearth_symbols_executables_with_lines", "7"},
 	{"hearth_symbols_waiting", "3"},
@@ -292,6 +313,7 @@ static void test_metrics_without_sampler(void **state)
 	assert_null(parse(e, text));
 	assert_string_equal(value_of(e, "hearth_sampling"), "0");
 	assert_null(value_of(e, "hearth_rate_hertz"));
+	assert_null(value_of(e, "hearth_waiting_passes_total"));
 	assert_null(value_of(e, "hearth_symbols_executables"));
 	assert_null(value_of(e, "hearth_samples_taken_total{stage=\"user\"}"));
 	assert_non_null(value_of(e, "hearth_store_bytes"));

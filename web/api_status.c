@@ -88,6 +88,24 @@ static void write_memory(struct json *json, const char *key, const struct unwind
 	json_close_object(json);
 }
 
+static void write_waiting(struct json *json, const struct waiting_stats *waiting)
+{
+	json_key(json, "waiting");
+	json_open_object(json);
+	json_key_str(json, "method", waiting->method);
+	json_key_u64(json, "period_us", waiting->period_ns / NS_PER_US);
+	json_key_u64(json, "threads", waiting->threads);
+	json_key_u64(json, "passes", waiting->passes);
+	json_key_u64(json, "visits", waiting->visits);
+	json_key_u64(json, "walks", waiting->walks);
+	json_key_u64(json, "raced", waiting->raced);
+	json_key_u64(json, "busy", waiting->busy);
+	json_key_u64(json, "deferred", waiting->deferred);
+	json_key_u64(json, "unseen_us", waiting->unseen_ns / NS_PER_US);
+	json_key_u64(json, "cpu_us", waiting->pass_ns / NS_PER_US);
+	json_close_object(json);
+}
+
 static void write_sampler(struct json *json, const struct sampler_stats *stats)
 {
 	json_key_u64(json, "rate_hz", stats->rate_hz);
@@ -112,6 +130,7 @@ static void write_sampler(struct json *json, const struct sampler_stats *stats)
 	write_memory(json, "kernel", &stats->unwind_kernel);
 	write_memory(json, "user", &stats->unwind_user);
 	json_close_object(json);
+	write_waiting(json, &stats->waiting);
 	json_key_u64(json, "late_ticks", stats->late_ticks);
 	json_key_u64(json, "processes", stats->processes);
 	json_key_u64(json, "threads", stats->threads);
