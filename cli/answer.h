@@ -20,12 +20,14 @@ struct query_config {
 	const char *output;   /* NULL: standard output */
 	int64_t step_ns;      /* 0: about 60 points */
 	bool json;
+	bool hide_idle;
 	const char *selector_text;
 	/* Checked: */
 	enum profile_type type;
 	int64_t from_unix_ns, until_unix_ns;
 	struct selector *selector;
 	struct calltree_options shape; /* of flame and top */
+	char *hiding_text;             /* selector_text with what hide_idle adds; owned */
 };
 
 enum { ANSWER_MAX_BYTES = 1 << 30 };

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -28,6 +29,8 @@ static const struct option_spec query_options[] = {
 	 offsetof(struct query_config, label)},
 	{"by", 'b', "WORDS", "flame, top: by function (default), line or library; comm first",
 	 option_string, offsetof(struct query_config, by)},
+	{"hide-idle", 0, NULL, "without threads parked for long: adds idle!=\"true\" to SELECTOR",
+	 option_flag, offsetof(struct query_config, hide_idle)},
 	{"output", 'o', "FILE", "write there instead of standard output", option_string,
 	 offsetof(struct query_config, output)},
 	{"json", 0, NULL, "the JSON of the HTTP API instead of text", option_flag,
@@ -55,6 +58,25 @@ static int check_times(struct query_config *config, struct err *err)
 	return rc;
 }
 
+/* The selector with one condition more, first: what follows "{" stays as it was written. */
+static int hide_idle(struct query_config *config, struct err *err)
+{
+	AUTO(selector) asked = NULL;
+	int rc = selector_parse(&asked, config->selector_text, err);
+	if (rc)
+		return rc;
+	const char *rest = strchr(config->selector_text, '{');
+	int length = selector_is_all(asked)
+			     ? asprintf(&config->hiding_text, "{idle!=\"true\"}")
+			     : asprintf(&config->hiding_text, "{idle!=\"true\",%s", rest + 1);
+	if (length < 0) {
+		config->hiding_text = NULL; /* asprintf leaves it undefined */
+		return err_set(err, -ENOMEM, "the selector: %m");
+	}
+	config->selector_text = config->hiding_text;
+	return 0;
+}
+
 static int check(struct query_config *config, struct err *err)
 {
 	config->type = PROFILE_CPU;
@@ -63,6 +85,8 @@ static int check(struct query_config *config, struct err *err)
 		rc = check_times(config, err);
 	if (!rc && config->by)
 		rc = calltree_options_by(&config->shape, config->by, err);
+	if (!rc && config->hide_idle)
+		rc = hide_idle(config, err);
 	if (!rc)
 		rc = selector_parse(&config->selector, config->selector_text, err);
 	return rc;
@@ -108,10 +132,10 @@ static int run_query(int argc, char **argv)
 	if (config.data && config.url)
 		return usage_error(&command_query, "give either --data or --url");
 	struct err err = {0};
-	if (check(&config, &err))
-		return usage_error(&command_query, "%s", err.text);
-	code = answer(&config, kind);
+	code = check(&config, &err) ? usage_error(&command_query, "%s", err.text)
+				    : answer(&config, kind);
 	selector_free(config.selector);
+	free(config.hiding_text);
 	return code;
 }
 
