@@ -40,6 +40,7 @@ static void init_indexes(struct profile *profile)
 	index_init(&profile->stack_index, PROFILE_MAX_ENTRIES);
 	index_init(&profile->label_set_index, PROFILE_MAX_ENTRIES);
 	index_init(&profile->thread_index, PROFILE_MAX_ENTRIES);
+	index_init(&profile->wait_index, PROFILE_MAX_ENTRIES);
 	index_init(&profile->sample_index, PROFILE_MAX_ENTRIES);
 }
 
@@ -68,6 +69,8 @@ static int add_empty_entries(struct profile *profile)
 		rc = profile_add_label_set(profile, NULL, 0, &id);
 	if (!rc)
 		rc = profile_add_thread(profile, &(struct profile_thread){0}, &id);
+	if (!rc)
+		rc = profile_add_wait(profile, &(struct profile_wait){0}, &id);
 	return rc;
 }
 
@@ -102,6 +105,7 @@ void profile_free(struct profile *profile)
 	index_fini(&profile->stack_index);
 	index_fini(&profile->label_set_index);
 	index_fini(&profile->thread_index);
+	index_fini(&profile->wait_index);
 	index_fini(&profile->sample_index);
 	strtab_fini(&profile->strings);
 	free(profile->mappings);
@@ -112,6 +116,7 @@ void profile_free(struct profile *profile)
 	free(profile->labels);
 	free(profile->label_sets);
 	free(profile->threads);
+	free(profile->waits);
 	free(profile->samples);
 	free(profile);
 }
@@ -399,9 +404,41 @@ int profile_add_thread(struct profile *profile, const struct profile_thread *thr
 	return 0;
 }
 
+static bool same_wait(const void *ctx, uint32_t position, const void *key)
+{
+	const struct profile_wait *have = &((const struct profile *)ctx)->waits[position];
+	const struct profile_wait *want = key;
+	return have->reason == want->reason && have->waits_on == want->waits_on &&
+	       have->is_idle == want->is_idle;
+}
+
+int profile_add_wait(struct profile *profile, const struct profile_wait *wait, uint32_t *id)
+{
+	bool is_empty = !wait->waits_on && !wait->is_idle;
+	if (!has_string(profile, wait->waits_on) || wait->reason >= WAIT_REASONS ||
+	    (wait->reason == WAIT_NONE && !is_empty))
+		return -EINVAL;
+	uint64_t hash = hash_mix((uint64_t)wait->reason << 32 | wait->waits_on, wait->is_idle);
+	uint32_t found = index_find(&profile->wait_index, hash, same_wait, profile, wait);
+	if (found != INDEX_NONE) {
+		*id = found;
+		return 0;
+	}
+	uint32_t count = (uint32_t)profile->wait_count;
+	int rc = ARRAY_RESERVE(profile->waits, profile->wait_cap, count, PROFILE_MAX_ENTRIES);
+	if (!rc)
+		rc = index_add(&profile->wait_index, hash, count);
+	if (rc)
+		return rc;
+	profile->waits[profile->wait_count++] = *wait;
+	*id = count;
+	return 0;
+}
+
 int profile_add_sample(struct profile *profile, const struct profile_sample *sample)
 {
-	if (sample->stack >= profile->stack_count || sample->thread >= profile->thread_count)
+	if (sample->stack >= profile->stack_count || sample->thread >= profile->thread_count ||
+	    sample->wait >= profile->wait_count)
 		return -EINVAL;
 	int rc = ARRAY_RESERVE(profile->samples, profile->sample_cap, profile->sample_count,
 			       PROFILE_MAX_ENTRIES);

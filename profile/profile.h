@@ -1,10 +1,10 @@
 /*
  * profile: a set of samples with its own tables of strings, functions, mappings, locations,
- * stacks, label sets and threads. What every part of Hearth hands to the next.
+ * stacks, label sets, threads and waits. What every part of Hearth hands to the next.
  *
  * The words are pprof's (google/pprof proto/profile.proto). All tables are dense arrays, ids
  * are positions, and id 0 is the empty entry: string "", no mapping, no location, the empty
- * stack, no labels, no thread. Equal entries get one id. Stacks are a trie: a stack is
+ * stack, no labels, no thread, no wait. Equal entries get one id. Stacks are a trie: a stack is
  * {parent, location}, the parent being its caller, so parent id < child id always and one
  * backward pass over the stacks adds children to parents.
  * Readers may walk the tables directly. One thread; immutable once nobody adds, then any
@@ -19,11 +19,12 @@
 #include "base/err.h"
 #include "base/index.h"
 #include "base/strtab.h"
+#include "profile/wait_reason.h"
 
 /* What a weight means. Stored: append only, never renumber. */
 enum profile_type {
 	PROFILE_CPU = 1,    /* running on a CPU */
-	PROFILE_OFFCPU = 2, /* waiting; samples carry a wait reason */
+	PROFILE_OFFCPU = 2, /* waiting; every sample has a wait */
 	PROFILE_WALL = 3,   /* both; only in queries, never in a stored sample */
 };
 
@@ -90,13 +91,21 @@ struct profile_thread {
 	uint32_t label_set; /* host, service_name, comm, cgroup, ... */
 };
 
+/* What a waiting sample waited for. Its fields are the labels `reason`, `waits_on` and `idle`
+ * of the sample, beside those of its thread. */
+struct profile_wait {
+	uint32_t reason;   /* enum wait_reason; WAIT_NONE only in the empty entry */
+	uint32_t waits_on; /* string: "tcp 10.0.0.2:40112 -> 10.0.0.7:5432"; "" */
+	bool is_idle;      /* parked for long, as workers without work are */
+};
+
 struct profile_sample {
-	int64_t time_unix_ns; /* when taken; 0 in an aggregate */
+	int64_t time_unix_ns; /* when taken; 0 in an aggregate. A wait covers the weight before */
 	int64_t weight;       /* in the profile's unit: ns, except for imported profiles */
 	uint64_t count;       /* observations it stands for; 1 when raw */
 	uint32_t stack;
 	uint32_t thread;
-	uint32_t reason; /* wait reason of off-CPU samples; 0 for none */
+	uint32_t wait; /* of waiting samples; 0 for none */
 };
 
 struct profile {
@@ -116,14 +125,15 @@ struct profile {
 	struct profile_label *labels;
 	struct profile_label_set *label_sets;
 	struct profile_thread *threads;
+	struct profile_wait *waits;
 	struct profile_sample *samples;
 	size_t mapping_count, function_count, line_count, location_count, stack_count;
-	size_t label_count, label_set_count, thread_count, sample_count;
+	size_t label_count, label_set_count, thread_count, wait_count, sample_count;
 
 	size_t mapping_cap, function_cap, line_cap, location_cap, stack_cap;
-	size_t label_cap, label_set_cap, thread_cap, sample_cap;
+	size_t label_cap, label_set_cap, thread_cap, wait_cap, sample_cap;
 	struct index mapping_index, function_index, location_index, stack_index;
-	struct index label_set_index, thread_index;
+	struct index label_set_index, thread_index, wait_index;
 	struct index sample_index; /* of the first merged_count samples, which are distinct */
 	size_t merged_count;
 };
@@ -158,6 +168,7 @@ int profile_add_stack(struct profile *profile, uint32_t parent, uint32_t locatio
 int profile_add_label_set(struct profile *profile, const struct profile_label *labels,
 			  uint32_t label_count, uint32_t *id);
 int profile_add_thread(struct profile *profile, const struct profile_thread *thread, uint32_t *id);
+int profile_add_wait(struct profile *profile, const struct profile_wait *wait, uint32_t *id);
 /* Samples are kept as they come, one entry each. Samples that are there already may not be
  * changed from outside once the profile was merged into. */
 int profile_add_sample(struct profile *profile, const struct profile_sample *sample);
@@ -177,6 +188,13 @@ enum { PROFILE_LABEL_SCRATCH_BYTES = 16 };
 const char *profile_thread_label(const struct profile *profile, uint32_t thread, const char *key,
 				 char scratch[static PROFILE_LABEL_SCRATCH_BYTES]);
 
+/* Likewise of a wait: `reason`, `waits_on`, and `idle`, which is "true" or not there; wait 0 has
+ * the reason "running" in a profile of type wall, else none. NULL for other keys, and for what
+ * is empty. Borrowed. */
+const char *profile_wait_label(const struct profile *profile, uint32_t wait, const char *key);
+/* Is it one of these three? They belong to the wait even when a label set has the same. */
+bool profile_is_wait_label(const char *key);
+
 /* What a thread's stacks are shown under: its label `comm`, else its name, else "[unknown]". */
 const char *profile_thread_comm(const struct profile *profile, uint32_t thread);
 
@@ -185,7 +203,7 @@ int64_t profile_total_weight(const struct profile *profile);
 uint64_t profile_total_count(const struct profile *profile);
 
 /* Add all of `from` to `into`: tables are united, samples with the same stack, thread and
- * reason become one (time 0). Start and duration grow to cover both, the longer period stays.
+ * wait become one (time 0). Start and duration grow to cover both, the longer period stays.
  * Order-free. Units must agree, else -EINVAL; after any other error `into` is fit
  * for profile_free() only. */
 int profile_merge(struct profile *into, const struct profile *from, struct err *err);

@@ -135,3 +135,22 @@ const char *profile_thread_comm(const struct profile *profile, uint32_t thread)
 		comm = profile_thread_label(profile, thread, "thread", scratch);
 	return comm ? comm : "[unknown]";
 }
+
+bool profile_is_wait_label(const char *key)
+{
+	return !strcmp(key, "reason") || !strcmp(key, "waits_on") || !strcmp(key, "idle");
+}
+
+const char *profile_wait_label(const struct profile *profile, uint32_t wait, const char *key)
+{
+	const struct profile_wait *entry = &profile->waits[wait];
+	const char *value = NULL;
+	if (!strcmp(key, "reason"))
+		value = wait || profile->type != PROFILE_WALL ? wait_reason_name(entry->reason)
+							      : WAIT_REASON_RUNNING;
+	else if (!strcmp(key, "waits_on"))
+		value = profile_string(profile, entry->waits_on);
+	else if (!strcmp(key, "idle") && entry->is_idle)
+		value = "true";
+	return value && *value ? value : NULL;
+}

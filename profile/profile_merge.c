@@ -19,6 +19,7 @@ struct translation {
 	uint32_t *stacks;
 	uint32_t *label_sets;
 	uint32_t *threads;
+	uint32_t *waits;
 };
 
 static void fini_translation(struct translation *t)
@@ -30,6 +31,7 @@ static void fini_translation(struct translation *t)
 	free(t->stacks);
 	free(t->label_sets);
 	free(t->threads);
+	free(t->waits);
 }
 
 static int init_translation(struct translation *t)
@@ -42,8 +44,9 @@ static int init_translation(struct translation *t)
 	t->stacks = calloc(from->stack_count, sizeof(uint32_t));
 	t->label_sets = calloc(from->label_set_count, sizeof(uint32_t));
 	t->threads = calloc(from->thread_count, sizeof(uint32_t));
+	t->waits = calloc(from->wait_count, sizeof(uint32_t));
 	if (!t->strings || !t->mappings || !t->functions || !t->locations || !t->stacks ||
-	    !t->label_sets || !t->threads)
+	    !t->label_sets || !t->threads || !t->waits)
 		return -ENOMEM;
 	return 0;
 }
@@ -149,19 +152,31 @@ static int merge_threads(struct translation *t)
 	return 0;
 }
 
+static int merge_waits(struct translation *t)
+{
+	for (size_t i = 1; i < t->from->wait_count; i++) {
+		struct profile_wait wait = t->from->waits[i];
+		wait.waits_on = t->strings[wait.waits_on];
+		int rc = profile_add_wait(t->into, &wait, &t->waits[i]);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static bool same_sample(const void *ctx, uint32_t position, const void *key)
 {
 	const struct profile_sample *have = &((const struct profile *)ctx)->samples[position];
 	const struct profile_sample *want = key;
 	return have->stack == want->stack && have->thread == want->thread &&
-	       have->reason == want->reason;
+	       have->wait == want->wait;
 }
 
 /* Adds the sample to its equal among the first merged_count, or makes it one of them. */
 static int merge_sample(struct profile *into, struct profile_sample sample)
 {
 	uint64_t hash =
-		hash_mix((uint64_t)sample.stack << 32 | sample.thread, (uint64_t)sample.reason);
+		hash_mix((uint64_t)sample.stack << 32 | sample.thread, (uint64_t)sample.wait);
 	uint32_t found = index_find(&into->sample_index, hash, same_sample, into, &sample);
 	if (found != INDEX_NONE) {
 		struct profile_sample *have = &into->samples[found];
@@ -196,6 +211,7 @@ static int merge_samples(struct translation *t)
 		struct profile_sample sample = t->from->samples[i];
 		sample.stack = t->stacks[sample.stack];
 		sample.thread = t->threads[sample.thread];
+		sample.wait = t->waits[sample.wait];
 		int rc = profile_add_sample(into, &sample);
 		if (!rc)
 			rc = merge_sample(into, sample);
@@ -236,7 +252,7 @@ int profile_merge(struct profile *into, const struct profile *from, struct err *
 			       from_unit);
 	static int (*const passes[])(struct translation *) = {
 		merge_strings, merge_mappings,   merge_functions, merge_locations,
-		merge_stacks,  merge_label_sets, merge_threads,
+		merge_stacks,  merge_label_sets, merge_threads,   merge_waits,
 	};
 	AUTO_FINI(fini_translation) struct translation t = {.from = from, .into = into};
 	int rc = init_translation(&t);

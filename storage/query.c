@@ -14,12 +14,12 @@
 
 #define NOT_SELECTED UINT32_MAX
 
-/* Samples with the same stack, owner and reason. The owner is a thread, or a label set when
+/* Samples with the same stack, owner and wait. The owner is a thread, or a label set when
  * threads are not asked for. */
 struct sum {
 	uint32_t stack;
 	uint32_t owner;
-	uint32_t reason;
+	uint32_t wait;
 	uint64_t count;
 	int64_t weight_ns;
 };
@@ -99,15 +99,14 @@ static bool same_sum(const void *ctx, uint32_t position, const void *key)
 {
 	const struct sum *have = &((const struct sums *)ctx)->items[position];
 	const struct sum *want = key;
-	return have->stack == want->stack && have->owner == want->owner &&
-	       have->reason == want->reason;
+	return have->stack == want->stack && have->owner == want->owner && have->wait == want->wait;
 }
 
 /* Finds or makes the sum of such samples, and leaves it in sums->last. */
-static int find_sum(struct sums *sums, uint32_t stack, uint32_t owner, uint32_t reason)
+static int find_sum(struct sums *sums, uint32_t stack, uint32_t owner, uint32_t wait)
 {
-	struct sum wanted = {.stack = stack, .owner = owner, .reason = reason};
-	uint64_t hash = hash_mix((uint64_t)stack << 32 | owner, reason);
+	struct sum wanted = {.stack = stack, .owner = owner, .wait = wait};
+	uint64_t hash = hash_mix((uint64_t)stack << 32 | owner, wait);
 	uint32_t found = index_find(&sums->index, hash, same_sum, sums, &wanted);
 	if (found == INDEX_NONE) {
 		found = (uint32_t)sums->count;
@@ -157,17 +156,17 @@ static int sum_samples(struct question *question, const struct segment *segment)
 	struct sums *sums = &question->sums;
 	const uint64_t *stacks = question->columns[COLUMN_STACK];
 	const uint64_t *owners = question->columns[COLUMN_THREAD];
-	const uint64_t *reasons = question->with_threads ? question->columns[COLUMN_REASON] : NULL;
+	const uint64_t *waits = question->with_threads ? question->columns[COLUMN_WAIT] : NULL;
 	const uint64_t *weights_ns = question->columns[COLUMN_WEIGHT];
 	const uint64_t *counts = question->columns[COLUMN_COUNT];
 	for (size_t i = 0; i < segment->sample_count; i++) {
 		if (owners[i] == NOT_SELECTED)
 			continue;
-		uint32_t reason = reasons ? (uint32_t)reasons[i] : 0;
+		uint32_t wait = waits ? (uint32_t)waits[i] : 0;
 		uint32_t last = sums->last[stacks[i]];
 		const struct sum *met = last ? &sums->items[last - 1] : NULL;
-		if (!met || met->owner != owners[i] || met->reason != reason) {
-			int rc = find_sum(sums, (uint32_t)stacks[i], (uint32_t)owners[i], reason);
+		if (!met || met->owner != owners[i] || met->wait != wait) {
+			int rc = find_sum(sums, (uint32_t)stacks[i], (uint32_t)owners[i], wait);
 			if (rc)
 				return rc;
 		}
@@ -189,7 +188,7 @@ static int read_columns(struct question *question, struct session *session,
 		{COLUMN_STACK, session->tables->stack_count, true},
 		{COLUMN_WEIGHT, SEGMENT_MAX_WEIGHT, true},
 		{COLUMN_COUNT, SEGMENT_MAX_WEIGHT, true},
-		{COLUMN_REASON, SEGMENT_MAX_ID, question->with_threads},
+		{COLUMN_WAIT, session->tables->wait_count, question->with_threads},
 	};
 	int rc = 0;
 	for (size_t i = 0; !rc && i < ARRAY_LEN(wanted); i++)
@@ -238,13 +237,13 @@ static bool same_sample(const void *ctx, uint32_t position, const void *key)
 	const struct profile_sample *have = &((const struct profile *)ctx)->samples[position];
 	const struct profile_sample *want = key;
 	return have->stack == want->stack && have->thread == want->thread &&
-	       have->reason == want->reason;
+	       have->wait == want->wait;
 }
 
 static int add_to_result(struct question *question, const struct profile_sample *sample)
 {
 	struct profile *result = question->result;
-	uint64_t hash = hash_mix((uint64_t)sample->stack << 32 | sample->thread, sample->reason);
+	uint64_t hash = hash_mix((uint64_t)sample->stack << 32 | sample->thread, sample->wait);
 	uint32_t found = index_find(&question->samples, hash, same_sample, result, sample);
 	if (found != INDEX_NONE) {
 		struct profile_sample *have = &result->samples[found];
@@ -273,11 +272,12 @@ static int carry_over(struct question *question, const struct profile *tables)
 	int rc = translation_init(&t, tables, question->result);
 	for (size_t i = 0; !rc && i < sums->count; i++) {
 		const struct sum *sum = &sums->items[i];
-		struct profile_sample sample = {
-			.weight = sum->weight_ns, .count = sum->count, .reason = sum->reason};
+		struct profile_sample sample = {.weight = sum->weight_ns, .count = sum->count};
 		rc = translate_stack(&t, sum->stack, &sample.stack);
 		if (!rc)
 			rc = translate_owner(question, &t, sum->owner, &sample.thread);
+		if (!rc)
+			rc = translate_wait(&t, sum->wait, &sample.wait);
 		if (!rc)
 			rc = add_to_result(question, &sample);
 	}

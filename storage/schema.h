@@ -4,6 +4,6 @@
 #pragma once
 
 #define SCHEMA_APPLICATION_ID 1215460456 /* "Hrth" */
-#define SCHEMA_VERSION        1
+#define SCHEMA_VERSION        2
 
 extern const char schema_sql[];

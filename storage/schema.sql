@@ -3,13 +3,13 @@
 --
 -- Ids are dense from 1 in the order of arrival and never change, so a reader that has all up
 -- to N asks for id > N. Id 0 is the empty entry: string '', no mapping, the empty stack, no
--- labels, no thread; it has no row, except for the string. Addresses are 64 bits without
+-- labels, no thread, no wait; it has no row, except for the string. Addresses are 64 bits without
 -- sign, kept in SQLite's signed integers: kernel addresses are negative here.
 -- Times are whole microseconds: finer than any sampling clock's jitter, and three bits in
 -- ten cheaper than nanoseconds. Weights stay exact nanoseconds.
 
 PRAGMA application_id = 1215460456;	-- "Hrth"
-PRAGMA user_version = 1;		-- raised whenever a reader of the old layout would be wrong
+PRAGMA user_version = 2;		-- raised whenever a reader of the old layout would be wrong
 
 CREATE TABLE partition (
 	id           INTEGER PRIMARY KEY CHECK (id = 1),
@@ -93,6 +93,14 @@ CREATE TABLE thread (
 	tid       INTEGER NOT NULL,
 	name      INTEGER NOT NULL,	-- string
 	label_set INTEGER NOT NULL
+) STRICT;
+
+-- What a waiting sample waited for; id 0: nothing, it is on a CPU.
+CREATE TABLE wait (
+	id       INTEGER PRIMARY KEY,
+	reason   INTEGER NOT NULL,	-- enum wait_reason
+	waits_on INTEGER NOT NULL,	-- string
+	is_idle  INTEGER NOT NULL
 ) STRICT;
 
 -- A block of samples of one type. Appends make small ones (level 0), which are merged into

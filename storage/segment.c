@@ -147,7 +147,7 @@ static int write_samples(struct db *db, struct segment_codec *codec, const struc
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_WEIGHT, count, samples[i].weight_ns);
 	if (!rc)
-		rc = WRITE_COLUMN(COLUMN_REASON, count, samples[i].reason);
+		rc = WRITE_COLUMN(COLUMN_WAIT, count, samples[i].wait);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_COUNT, count, samples[i].count);
 	return rc;
@@ -250,7 +250,7 @@ int segment_read(struct db *db, struct segment_codec *codec, const struct segmen
 	if (!rc)
 		rc = READ_COLUMN(COLUMN_WEIGHT, SEGMENT_MAX_WEIGHT, weight_ns, 0);
 	if (!rc)
-		rc = READ_COLUMN(COLUMN_REASON, SEGMENT_MAX_ID, reason, 0);
+		rc = READ_COLUMN(COLUMN_WAIT, SEGMENT_MAX_ID, wait, 0);
 	if (!rc)
 		rc = READ_COLUMN(COLUMN_COUNT, SEGMENT_MAX_WEIGHT, count, 0);
 	return rc;

@@ -23,7 +23,7 @@ enum segment_column {
 	COLUMN_THREAD = 2,
 	COLUMN_STACK = 3,
 	COLUMN_WEIGHT = 4, /* ns */
-	COLUMN_REASON = 5,
+	COLUMN_WAIT = 5,
 	COLUMN_COUNT = 6,
 	COLUMN_TOTAL_SECOND = 7, /* s since the second of the start of the segment, rising */
 	COLUMN_TOTAL_THREAD = 8,
@@ -48,7 +48,7 @@ struct segment_sample {
 	uint64_t count;
 	uint32_t thread;
 	uint32_t stack;
-	uint32_t reason;
+	uint32_t wait;
 };
 
 struct segment_codec; /* opaque: scratch memory, reused */

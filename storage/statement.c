@@ -21,6 +21,7 @@ static const char *const texts[STATEMENT_COUNT] = {
 			  " ORDER BY label_set",
 	[SELECT_THREADS] =
 		"SELECT id, pid, tid, name, label_set FROM thread WHERE id > ?1 ORDER BY id",
+	[SELECT_WAITS] = "SELECT id, reason, waits_on, is_idle FROM wait WHERE id > ?1 ORDER BY id",
 	[SELECT_SEGMENTS] = "SELECT id, start_unix_us, end_unix_us, sample_count, total_count,"
 			    " period_ns FROM segment WHERE type = ?1 AND tier_s = 0"
 			    " AND end_unix_us > ?2 AND start_unix_us < ?3",
@@ -45,6 +46,7 @@ static const char *const texts[STATEMENT_COUNT] = {
 	[INSERT_LABEL] = "INSERT INTO label (label_set, key, value) VALUES (?1, ?2, ?3)",
 	[INSERT_THREAD] =
 		"INSERT INTO thread (id, pid, tid, name, label_set) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[INSERT_WAIT] = "INSERT INTO wait (id, reason, waits_on, is_idle) VALUES (?1, ?2, ?3, ?4)",
 	[INSERT_SEGMENT] = "INSERT INTO segment (id, tier_s, type, level, start_unix_us,"
 			   " end_unix_us, sample_count, total_count, weight_ns, period_ns)"
 			   " VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

@@ -30,6 +30,7 @@ void tables_saved(struct tables *tables)
 	tables->saved_stacks = profile->stack_count;
 	tables->saved_label_sets = profile->label_set_count;
 	tables->saved_threads = profile->thread_count;
+	tables->saved_waits = profile->wait_count;
 }
 
 int tables_new(struct tables **out)
@@ -126,6 +127,17 @@ static int load_thread(struct profile *profile, sqlite3_stmt *stmt)
 	};
 	uint32_t id;
 	return expect_id(stmt, profile_add_thread(profile, &thread, &id), &id);
+}
+
+static int load_wait(struct profile *profile, sqlite3_stmt *stmt)
+{
+	struct profile_wait wait = {
+		.reason = column_u32(stmt, 1),
+		.waits_on = column_u32(stmt, 2),
+		.is_idle = sqlite3_column_int(stmt, 3),
+	};
+	uint32_t id;
+	return expect_id(stmt, profile_add_wait(profile, &wait, &id), &id);
 }
 
 static int damaged(struct err *err, int rc, const char *table)
@@ -302,6 +314,9 @@ int tables_load(struct db *db, struct tables *tables, struct err *err)
 		rc = load_rows(db, profile, SELECT_THREADS, profile->thread_count, load_thread,
 			       "thread", err);
 	if (!rc)
+		rc = load_rows(db, profile, SELECT_WAITS, profile->wait_count, load_wait, "wait",
+			       err);
+	if (!rc)
 		tables_saved(tables);
 	return rc;
 }
@@ -459,11 +474,25 @@ static int save_threads(struct db *db, const struct tables *tables, struct err *
 	return 0;
 }
 
+static int save_waits(struct db *db, const struct tables *tables, struct err *err)
+{
+	const struct profile *profile = tables->profile;
+	for (size_t i = tables->saved_waits; i < profile->wait_count; i++) {
+		const struct profile_wait *wait = &profile->waits[i];
+		int rc = db_run(db, INSERT_WAIT,
+				DB_ARGS((int64_t)i, wait->reason, wait->waits_on, wait->is_idle),
+				err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 int tables_save(struct db *db, const struct tables *tables, struct err *err)
 {
 	static int (*const saves[])(struct db *, const struct tables *, struct err *) = {
 		save_strings, save_mappings,   save_functions, save_locations,
-		save_stacks,  save_label_sets, save_threads,
+		save_stacks,  save_label_sets, save_threads,   save_waits,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(saves); i++) {
 		int rc = saves[i](db, tables, err);

@@ -16,7 +16,7 @@ struct tables {
 
 	/* How much of the profile is in the partition; used by the writer. */
 	size_t saved_strings, saved_mappings, saved_functions, saved_lines, saved_locations;
-	size_t saved_stacks, saved_label_sets, saved_threads;
+	size_t saved_stacks, saved_label_sets, saved_threads, saved_waits;
 };
 
 int tables_new(struct tables **out); /* only the empty entries; -ENOMEM */

@@ -15,8 +15,9 @@ int translation_init(struct translation *t, const struct profile *from, struct p
 	t->stacks = calloc(from->stack_count, sizeof(uint32_t));
 	t->label_sets = calloc(from->label_set_count, sizeof(uint32_t));
 	t->threads = calloc(from->thread_count, sizeof(uint32_t));
+	t->waits = calloc(from->wait_count, sizeof(uint32_t));
 	if (t->strings && t->mappings && t->functions && t->locations && t->stacks &&
-	    t->label_sets && t->threads)
+	    t->label_sets && t->threads && t->waits)
 		return 0;
 	translation_fini(t);
 	return -ENOMEM;
@@ -31,6 +32,7 @@ void translation_fini(struct translation *t)
 	free(t->stacks);
 	free(t->label_sets);
 	free(t->threads);
+	free(t->waits);
 	free(t->path);
 	free(t->lines);
 	*t = (struct translation){0};
@@ -181,6 +183,21 @@ int translate_thread(struct translation *t, uint32_t from, uint32_t *into)
 			rc = translate_label_set(t, thread.label_set, &thread.label_set);
 		if (!rc)
 			rc = profile_add_thread(t->into, &thread, memo);
+		if (rc)
+			return rc;
+	}
+	*into = *memo;
+	return 0;
+}
+
+int translate_wait(struct translation *t, uint32_t from, uint32_t *into)
+{
+	uint32_t *memo = &t->waits[from];
+	if (from && !*memo) {
+		struct profile_wait wait = t->from->waits[from];
+		int rc = translate_string(t, wait.waits_on, &wait.waits_on);
+		if (!rc)
+			rc = profile_add_wait(t->into, &wait, memo);
 		if (rc)
 			return rc;
 	}

@@ -10,7 +10,8 @@ struct translation {
 	const struct profile *from;
 	struct profile *into;
 	/* By id in `from`: id in `into`, 0 when not carried over yet. */
-	uint32_t *strings, *mappings, *functions, *locations, *stacks, *label_sets, *threads;
+	uint32_t *strings, *mappings, *functions, *locations, *stacks, *label_sets, *threads,
+		*waits;
 	uint32_t *path; /* scratch */
 	size_t path_cap;
 	struct profile_line *lines; /* scratch */
@@ -25,3 +26,4 @@ void translation_fini(struct translation *t);
 int translate_stack(struct translation *t, uint32_t from, uint32_t *into);
 int translate_label_set(struct translation *t, uint32_t from, uint32_t *into);
 int translate_thread(struct translation *t, uint32_t from, uint32_t *into);
+int translate_wait(struct translation *t, uint32_t from, uint32_t *into);

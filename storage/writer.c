@@ -230,10 +230,11 @@ static int take_samples(struct writer *writer, const struct profile *profile)
 		into->time_unix_us = time_of(profile, from);
 		into->weight_ns = from->weight;
 		into->count = from->count;
-		into->reason = from->reason;
 		rc = translate_stack(&t, from->stack, &into->stack);
 		if (!rc)
 			rc = translate_thread(&t, from->thread, &into->thread);
+		if (!rc)
+			rc = translate_wait(&t, from->wait, &into->wait);
 	}
 	return rc;
 }

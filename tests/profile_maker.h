@@ -107,6 +107,23 @@ MAKER_UNUSED static void maker_sample(struct profile *profile, const char *comm,
 	assert_int_equal(profile_add_sample(profile, &sample), 0);
 }
 
+MAKER_UNUSED static uint32_t maker_wait(struct profile *profile, enum wait_reason reason,
+					const char *waits_on, bool is_idle)
+{
+	struct profile_wait wait = {reason, maker_string(profile, waits_on), is_idle};
+	uint32_t id = 0;
+	assert_int_equal(profile_add_wait(profile, &wait, &id), 0);
+	return id;
+}
+
+/* The same of a thread that waited. */
+MAKER_UNUSED static void maker_waiting(struct profile *profile, const char *comm, uint32_t tid,
+				       const char *path, uint32_t wait, int64_t weight)
+{
+	maker_sample(profile, comm, tid, path, weight);
+	profile->samples[profile->sample_count - 1].wait = wait;
+}
+
 /* A number per round; the environment's SEED is the first. Printed, so that a failure can be
  * had again. */
 MAKER_UNUSED static unsigned maker_seed(unsigned round)
@@ -180,8 +197,10 @@ MAKER_UNUSED static char *maker_dump(const struct profile *profile)
 				   profile_string(profile, label->value));
 		}
 		maker_dump_stack(&line, profile, s->stack);
-		buf_printf(&line, " reason %u weight %lld count %llu\n", s->reason,
-			   (long long)s->weight, (unsigned long long)s->count);
+		const struct profile_wait *wait = &profile->waits[s->wait];
+		buf_printf(&line, " wait %s/%s/%d weight %lld count %llu\n",
+			   wait_reason_name(wait->reason), profile_string(profile, wait->waits_on),
+			   wait->is_idle, (long long)s->weight, (unsigned long long)s->count);
 		lines[i] = buf_take_str(&line);
 	}
 	qsort(lines, profile->sample_count, sizeof(*lines), maker_compare_lines);

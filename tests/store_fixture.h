@@ -133,11 +133,10 @@ static inline bool is_asked(const struct known_sample *sample, const struct stor
 	       sample->time_unix_ns < query->until_unix_ns && is_meant(sample->thread);
 }
 
-/* Naive sums by (stack, thread, reason). */
-enum { REASONS = 5 };
+/* Naive sums by (stack, thread, wait). */
 struct cube {
-	int64_t weight[STACKS][THREADS][REASONS];
-	uint64_t count[STACKS][THREADS][REASONS];
+	int64_t weight[STACKS][THREADS][WAITS];
+	uint64_t count[STACKS][THREADS][WAITS];
 };
 
 static inline void check_profile(struct fixture *fixture, const struct store_query *query,
@@ -151,8 +150,8 @@ static inline void check_profile(struct fixture *fixture, const struct store_que
 		const struct known_sample *s = &fixture->known[i];
 		if (!is_asked(s, query, is_meant))
 			continue;
-		distinct += !cube->count[s->stack][s->thread][s->reason]++;
-		cube->weight[s->stack][s->thread][s->reason] += s->weight;
+		distinct += !cube->count[s->stack][s->thread][s->wait]++;
+		cube->weight[s->stack][s->thread][s->wait] += s->weight;
 	}
 	int rc = store_query_profile(fixture->store, query, &profile, &err);
 	if (rc)
@@ -164,10 +163,11 @@ static inline void check_profile(struct fixture *fixture, const struct store_que
 		uint32_t stack = known_stack(profile, sample->stack);
 		uint32_t thread = profile->threads[sample->thread].tid - 1000;
 		assert_int_equal(sample->time_unix_ns, 0);
-		assert_true(stack < STACKS && thread < THREADS && sample->reason < REASONS);
-		assert_int_equal(sample->weight, cube->weight[stack][thread][sample->reason]);
-		assert_int_equal(sample->count, cube->count[stack][thread][sample->reason]);
-		cube->count[stack][thread][sample->reason] = 0; /* none twice */
+		uint32_t wait = known_wait(profile, sample->wait);
+		assert_true(stack < STACKS && thread < THREADS);
+		assert_int_equal(sample->weight, cube->weight[stack][thread][wait]);
+		assert_int_equal(sample->count, cube->count[stack][thread][wait]);
+		cube->count[stack][thread][wait] = 0; /* none twice */
 	}
 	free(cube);
 	profile_free(profile);
@@ -224,7 +224,7 @@ static inline void check_stacks(struct fixture *fixture, const struct store_quer
 		uint32_t stack = known_stack(profile, sample->stack);
 		uint32_t owner = owner_of_labels(profile, sample->thread);
 		assert_int_equal(sample->weight, sums[stack][owner]);
-		assert_int_equal(sample->reason, 0);
+		assert_int_equal(sample->wait, 0);
 		sums[stack][owner] = -1;
 	}
 	profile_free(profile);

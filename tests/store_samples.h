@@ -24,7 +24,7 @@ enum { STACKS = 300, THREADS = 24, MAX_DEPTH = 24 };
 struct known_sample {
 	int64_t time_unix_ns;
 	enum profile_type type;
-	uint32_t stack, thread, reason;
+	uint32_t stack, thread, wait; /* wait: number, 0 for none */
 	int64_t weight;
 };
 
@@ -105,6 +105,41 @@ static inline uint32_t add_known_thread(struct profile *profile, uint32_t thread
 	return id;
 }
 
+/* Wait N > 0; its string says N. */
+enum { WAITS = 9 };
+
+static inline enum wait_reason known_reason(uint32_t wait)
+{
+	static const enum wait_reason reasons[WAITS] = {WAIT_NONE,    WAIT_LOCK, WAIT_LOCK,
+							WAIT_NETWORK, WAIT_DISK, WAIT_NETWORK,
+							WAIT_SLEEP,   WAIT_LOCK, WAIT_RUN_QUEUE};
+	return reasons[wait];
+}
+
+static inline uint32_t add_known_wait(struct profile *profile, uint32_t wait)
+{
+	struct profile_wait added = {.reason = known_reason(wait), .is_idle = wait == 7};
+	char text[64];
+	uint32_t id;
+	snprintf(text, sizeof(text), "tcp 10.0.0.1:80 -> 10.0.0.2:%u", 5430 + wait);
+	if (wait)
+		assert_int_equal(profile_add_string(profile, text, &added.waits_on), 0);
+	assert_int_equal(profile_add_wait(profile, &added, &id), 0);
+	return id;
+}
+
+/* The number of a result's wait. */
+static inline uint32_t known_wait(const struct profile *profile, uint32_t id)
+{
+	const struct profile_wait *wait = &profile->waits[id];
+	const char *port = strrchr(profile_string(profile, wait->waits_on), ':');
+	uint32_t number = port ? (uint32_t)strtoul(port + 1, NULL, 10) - 5430 : 0;
+	assert_true(number < WAITS && !number == !id);
+	assert_int_equal(wait->reason, known_reason(number));
+	assert_int_equal(wait->is_idle, number == 7);
+	return number;
+}
+
 /* The samples as a batch of [start, start + duration). */
 static inline struct profile *make_batch(enum profile_type type, int64_t start_unix_ns,
 					 int64_t duration_ns, const struct known_sample *samples,
@@ -122,7 +157,7 @@ static inline struct profile *make_batch(enum profile_type type, int64_t start_u
 			.count = 1,
 			.stack = add_known_stack(profile, samples[i].stack),
 			.thread = add_known_thread(profile, samples[i].thread),
-			.reason = samples[i].reason,
+			.wait = add_known_wait(profile, samples[i].wait),
 		};
 		assert_int_equal(profile_add_sample(profile, &sample), 0);
 	}
@@ -142,7 +177,9 @@ static inline void random_samples(uint64_t *state, enum profile_type type, int64
 			.thread = (uint32_t)(next_random(state) % THREADS),
 			.weight = type == PROFILE_CPU ? 10101010
 						      : (int64_t)(next_random(state) % 1000000000),
-			.reason = type == PROFILE_CPU ? 0 : (uint32_t)(next_random(state) % 5),
+			.wait = type == PROFILE_CPU
+					? 0
+					: 1 + (uint32_t)(next_random(state) % (WAITS - 1)),
 		};
 	}
 }

@@ -60,9 +60,9 @@ static void a_profile_by_hand(void **state)
 	profile = decode_ok(TABLES
 			    "2{1[1,2] 2[3,30] 3{1:8 2:9} 3{1:10 3:7} 3{1:11 2:12}}"
 			    "2{1[2] 2[1,10]} 9:1000 10:2000 11{1:3 2:4} 12:10 14:3 99:5 98#1 97%1");
-	expect_dump(profile, "0/0/ /bin/x@1068:main:0 reason 0 weight 10 count 1\n"
+	expect_dump(profile, "0/0/ /bin/x@1068:main:0 wait //0 weight 10 count 1\n"
 			     "7/0/w comm=cc1 /bin/x@1004:leaf:7:main:0 /bin/x@1068:main:0"
-			     " reason 0 weight 30 count 3\n");
+			     " wait //0 weight 30 count 3\n");
 	assert_int_equal(profile->type, PROFILE_CPU);
 	assert_string_equal(profile_string(profile, profile->type_text), "cpu");
 	assert_string_equal(profile_string(profile, profile->unit), "nanoseconds");
@@ -91,7 +91,7 @@ static void order_and_form_of_fields(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		AUTO(profile) profile = decode_ok(texts[i]);
 		expect_dump(profile, "0/0/ /bin/x@1004:leaf:7:main:0 /bin/x@1068:main:0"
-				     " reason 0 weight 30 count 3\n");
+				     " wait //0 weight 30 count 3\n");
 	}
 }
 
@@ -147,7 +147,7 @@ static void labels_become_threads(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[1024], dump[128];
 		snprintf(text, sizeof(text), TABLES "2{2[1,2] %s}", rows[i].labels);
-		snprintf(dump, sizeof(dump), "%s reason 0 weight 2 count 1\n", rows[i].dump);
+		snprintf(dump, sizeof(dump), "%s wait //0 weight 2 count 1\n", rows[i].dump);
 		AUTO(profile) profile = decode_ok(text);
 		expect_dump(profile, dump);
 	}

@@ -291,20 +291,73 @@ static void merge_joins_equal_samples(void **state)
 	assert_int_equal(a->start_unix_ns, 20);
 }
 
-static void merge_keeps_reasons_apart(void **state)
+static void merge_keeps_waits_apart(void **state)
 {
 	(void)state;
 	AUTO(profile) a = new_profile();
 	AUTO(profile) into = new_profile();
-	for (uint32_t reason = 0; reason < 3; reason++)
-		assert_int_equal(profile_add_sample(a, &(struct profile_sample){.weight = 1,
-										.reason = reason}),
-				 0);
+	maker_string(into, "ids of strings differ");
+	maker_wait(into, WAIT_DISK, "", false);
+	maker_waiting(a, "c", 1, "main", 0, 1);
+	maker_waiting(a, "c", 1, "main", maker_wait(a, WAIT_LOCK, "", false), 2);
+	maker_waiting(a, "c", 1, "main", maker_wait(a, WAIT_LOCK, "", true), 3);
+	maker_waiting(a, "c", 1, "main", maker_wait(a, WAIT_LOCK, "futex 0x10", false), 4);
+	maker_waiting(a, "c", 1, "main", maker_wait(a, WAIT_DISK, "", false), 5);
 	assert_int_equal(profile_merge(into, a, NULL), 0);
 	assert_int_equal(profile_merge(into, a, NULL), 0);
-	assert_int_equal(into->sample_count, 3);
-	for (uint32_t i = 0; i < 3; i++)
-		assert_int_equal(into->samples[i].weight, 2);
+	assert_int_equal(into->wait_count, 5);
+	AUTO(profile) twice = new_profile();
+	for (size_t i = 0; i < 5; i++) {
+		a->samples[i].weight *= 2;
+		a->samples[i].count *= 2;
+	}
+	AUTO_MEM char *want = maker_dump(a);
+	AUTO_MEM char *have = maker_dump(into);
+	assert_string_equal(have, want);
+}
+
+static void waits(void **state)
+{
+	(void)state;
+	AUTO(profile) profile = new_profile();
+	uint32_t db = maker_string(profile, "tcp 10.0.0.1:40112 -> 10.0.0.7:5432");
+	struct {
+		struct profile_wait wait;
+		int rc;
+		uint32_t id;
+		const char *reason, *waits_on, *idle;
+	} rows[] = {
+		{{WAIT_NONE, 0, false}, 0, 0, NULL, NULL, NULL},
+		{{WAIT_NETWORK, db, false}, 0, 1, "network", profile_string(profile, db), NULL},
+		{{WAIT_LOCK, 0, true}, 0, 2, "lock", NULL, "true"},
+		{{WAIT_LOCK, 0, false}, 0, 3, "lock", NULL, NULL},
+		{{WAIT_NETWORK, db, false}, 0, 1, "network", profile_string(profile, db), NULL},
+		{.wait = {WAIT_REASONS, 0, false}, .rc = -EINVAL},
+		{.wait = {WAIT_LOCK, 1000, false}, .rc = -EINVAL},
+		{.wait = {WAIT_NONE, db, false}, .rc = -EINVAL},
+		{.wait = {WAIT_NONE, 0, true}, .rc = -EINVAL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint32_t id = 77;
+		assert_int_equal(profile_add_wait(profile, &rows[i].wait, &id), rows[i].rc);
+		assert_int_equal(id, rows[i].rc ? 77 : rows[i].id);
+		if (rows[i].rc)
+			continue;
+		const char *const keys[] = {"reason", "waits_on", "idle", "comm"};
+		const char *const want[] = {rows[i].reason, rows[i].waits_on, rows[i].idle, NULL};
+		for (size_t key = 0; key < ARRAY_LEN(keys); key++) {
+			const char *have = profile_wait_label(profile, id, keys[key]);
+			assert_true(!have == !want[key] && (!have || !strcmp(have, want[key])));
+			assert_int_equal(profile_is_wait_label(keys[key]), key < 3);
+		}
+	}
+	assert_int_equal(profile->wait_count, 4);
+	struct profile_sample beyond = {.wait = 4};
+	assert_int_equal(profile_add_sample(profile, &beyond), -EINVAL);
+	AUTO(profile) wall = NULL;
+	assert_int_equal(profile_new(&wall, PROFILE_WALL), 0);
+	assert_string_equal(profile_wait_label(wall, 0, "reason"), "running");
+	assert_null(profile_wait_label(wall, 0, "idle"));
 }
 
 static void merge_refuses_other_units(void **state)
@@ -362,7 +415,8 @@ int main(void)
 		cmocka_unit_test(labels_of_a_thread),
 		cmocka_unit_test(totals_stop_at_the_end_of_their_type),
 		cmocka_unit_test(merge_joins_equal_samples),
-		cmocka_unit_test(merge_keeps_reasons_apart),
+		cmocka_unit_test(waits),
+		cmocka_unit_test(merge_keeps_waits_apart),
 		cmocka_unit_test(merge_refuses_other_units),
 		cmocka_unit_test(merge_is_order_free),
 	};
