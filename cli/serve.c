@@ -51,7 +51,7 @@ static int append(void *ctx, const struct profile *profile, const struct ledger 
 		  struct err *err)
 {
 	struct serving *serving = ctx;
-	int rc = store_append(serving->store, profile, delta, err);
+	int rc = store_append(serving->store, &profile, 1, delta, err);
 	int64_t now_mono_ns = clock_mono_ns();
 	if (rc && (!serving->complained_mono_ns ||
 		   now_mono_ns - serving->complained_mono_ns > 60 * NS_PER_S)) {

@@ -131,7 +131,7 @@ CREATE TABLE segment_column (
 -- + what the sampler had under way.
 CREATE TABLE ledger (
 	id            INTEGER PRIMARY KEY,
-	type          INTEGER NOT NULL,
+	type          INTEGER NOT NULL,	-- enum profile_type; wall: of both types together
 	start_unix_us INTEGER NOT NULL,
 	duration_us   INTEGER NOT NULL,
 	taken         INTEGER NOT NULL,

@@ -16,6 +16,8 @@
 #define SEGMENT_MAX_TIME_US (INT64_C(1) << 52)
 #define SEGMENT_MAX_WEIGHT  (UINT64_C(1) << 63)
 #define SEGMENT_MAX_ID      (UINT64_C(1) << 32)
+/* A wait of more than a day is kept as its last day. */
+#define SEGMENT_MAX_WAIT_NS (INT64_C(24) * 3600 * 1000000000)
 
 /* Stored: append only, never renumber. */
 enum segment_column {

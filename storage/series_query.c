@@ -323,7 +323,8 @@ static int read_ledger(struct question *question, struct session *session, struc
 		int64_t duration_us = sqlite3_column_int64(stmt, 1);
 		bool is_sane = start_us >= 0 && start_us < SEGMENT_MAX_TIME_US &&
 			       duration_us >= 0 && duration_us < SEGMENT_MAX_TIME_US;
-		if (type != PROFILE_WALL && type != (enum profile_type)sqlite3_column_int(stmt, 4))
+		enum profile_type row_type = (enum profile_type)sqlite3_column_int(stmt, 4);
+		if (type != PROFILE_WALL && row_type != PROFILE_WALL && row_type != type)
 			continue;
 		if (is_sane)
 			add_health(question, start_us, duration_us,

@@ -290,33 +290,34 @@ static void set_aside_writer(struct store *store, struct engine_writer *slot, co
 	partition_put(partition);
 }
 
-static int append(struct store *store, const struct profile *profile, const struct ledger *delta,
-		  struct err *err)
+static int append(struct store *store, const struct writer_batch *batch, struct err *err)
 {
 	struct engine_writer *slot = NULL;
-	int rc = writer_for(store, profile->start_unix_ns, &slot, err);
+	int rc = writer_for(store, batch->start_unix_ns, &slot, err);
 	if (rc)
 		return rc;
-	rc = writer_append(slot->writer, profile, delta, err);
+	rc = writer_append(slot->writer, batch, err);
 	if (rc == -EBADMSG)
 		set_aside_writer(store, slot, err->text);
 	if (!rc)
-		cut_if_full(store, slot->writer, profile->start_unix_ns);
+		cut_if_full(store, slot->writer, batch->start_unix_ns);
 	return rc;
 }
 
-int store_append(struct store *store, const struct profile *profile, const struct ledger *delta,
-		 struct err *err)
+int store_append(struct store *store, const struct profile *const *profiles, size_t profile_count,
+		 const struct ledger *delta, struct err *err)
 {
 	struct err local = {0};
+	struct writer_batch batch;
 	if (!store->is_writable)
 		return err_set(err, -EROFS, "%s is open for reading only", store->directory);
-	if (profile->start_unix_ns < 0)
-		return err_set(err, -EINVAL, "a profile from before 1970");
+	int rc = writer_batch_init(&batch, profiles, profile_count, delta, err);
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&store->append_lock);
-	int rc = append(store, profile, delta, &local);
+	rc = append(store, &batch, &local);
 	if (rc == -EBADMSG) /* that partition was set aside: once more, into a new one */
-		rc = append(store, profile, delta, &local);
+		rc = append(store, &batch, &local);
 	if (clock_mono_ns() - store->housekept_mono_ns > HOUSEKEEPING_NS)
 		housekeep(store);
 	pthread_mutex_unlock(&store->append_lock);

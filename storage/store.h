@@ -37,13 +37,15 @@ int store_open(struct store **out, const struct store_options *options, struct e
 void store_free(struct store *store);
 AUTO_DEFINE(store)
 
-/* Append a batch of samples, taken in [start, start + duration) of the profile, and what the
- * sampler's ledger moved by in that time (taken, dropped; NULL: none). Strings, locations and
- * stacks are interned. A sample's time 0 is the start; a time over a minute outside the batch
- * is moved to there. All or nothing. -ENOSPC: disk full; -EINVAL: not of time, not cpu or
- * offcpu, or negative weights; -EIO, ...: nothing was stored. */
-int store_append(struct store *store, const struct profile *profile, const struct ledger *delta,
-		 struct err *err);
+/* Append a batch of samples: the profiles that were taken in the same time (cpu, offcpu), each
+ * in [start, start + duration), and what the sampler's ledger moved by for all of them (taken,
+ * dropped; NULL: none). Strings, locations and stacks are interned. A sample's time 0 is the
+ * start; a time over a minute outside the batch is moved to there. A sample of type offcpu
+ * covers its weight before its time, at most the last day of that. All or nothing. -ENOSPC:
+ * disk full; -EINVAL: no profile, or one not of time, not cpu or offcpu, with negative
+ * weights, running with a wait or waiting without; -EIO, ...: nothing was stored. */
+int store_append(struct store *store, const struct profile *const *profiles, size_t profile_count,
+		 const struct ledger *delta, struct err *err);
 
 /* Rename what is stored of the executable with that build ID, in all partitions. Appends go on
  * between two partitions. *renamed: locations that have other names now; 0 when none is stored.

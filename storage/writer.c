@@ -16,6 +16,7 @@ enum {
 	MAX_STACKS = 4 << 20,
 	MAX_LOCATIONS = 2 << 20,
 	MAX_THREADS = 1 << 20,
+	MAX_WAITS = 1 << 20,
 	MAX_STRING_BYTES = 128 << 20,
 };
 
@@ -148,13 +149,28 @@ bool writer_is_full(const struct writer *writer)
 {
 	const struct profile *profile = writer->tables->profile;
 	return profile->stack_count > MAX_STACKS || profile->location_count > MAX_LOCATIONS ||
-	       profile->thread_count > MAX_THREADS ||
+	       profile->thread_count > MAX_THREADS || profile->wait_count > MAX_WAITS ||
 	       profile->strings.total_bytes > MAX_STRING_BYTES;
 }
 
 const char *writer_path(const struct writer *writer)
 {
 	return writer->path;
+}
+
+static int check_samples(const struct profile *profile, struct err *err)
+{
+	for (size_t i = 0; i < profile->sample_count; i++) {
+		const struct profile_sample *sample = &profile->samples[i];
+		if (sample->weight < 0 || sample->count > INT64_MAX)
+			return err_set(err, -EINVAL, "sample %zu has a negative weight or count",
+				       i);
+		if (!sample->wait != (profile->type == PROFILE_CPU))
+			return err_set(err, -EINVAL, "sample %zu is %s, and the profile's type %s",
+				       i, sample->wait ? "waiting" : "running",
+				       profile_type_name(profile->type));
+	}
+	return 0;
 }
 
 static int check_profile(const struct profile *profile, struct err *err)
@@ -168,11 +184,7 @@ static int check_profile(const struct profile *profile, struct err *err)
 	int64_t end_unix_ns = sat_add_i64(profile->start_unix_ns, profile->duration_ns);
 	if (profile->start_unix_ns < 0 || profile->duration_ns < 0 || end_unix_ns == INT64_MAX)
 		return err_set(err, -EINVAL, "a profile outside of the years 1970 to 2262");
-	for (size_t i = 0; i < profile->sample_count; i++)
-		if (profile->samples[i].weight < 0 || profile->samples[i].count > INT64_MAX)
-			return err_set(err, -EINVAL, "sample %zu has a negative weight or count",
-				       i);
-	return 0;
+	return check_samples(profile, err);
 }
 
 /* A difference of counters that ran backwards would be stored as a negative number. */
@@ -189,19 +201,35 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
-static int64_t used_duration_ns(const struct profile *profile)
+int writer_batch_init(struct writer_batch *batch, const struct profile *const *profiles,
+		      size_t profile_count, const struct ledger *delta, struct err *err)
 {
-	return clamp(profile->duration_ns, 0, WRITER_MAX_BATCH_NS);
+	if (!profile_count)
+		return err_set(err, -EINVAL, "a batch without a profile");
+	*batch = (struct writer_batch){profiles, profile_count, delta, INT64_MAX, INT64_MIN};
+	int rc = check_ledger(delta, err);
+	for (size_t i = 0; !rc && i < profile_count; i++) {
+		rc = check_profile(profiles[i], err);
+		int64_t start_unix_ns = profiles[i]->start_unix_ns;
+		int64_t end_unix_ns = sat_add_i64(start_unix_ns, profiles[i]->duration_ns);
+		if (start_unix_ns < batch->start_unix_ns)
+			batch->start_unix_ns = start_unix_ns;
+		if (end_unix_ns > batch->end_unix_ns)
+			batch->end_unix_ns = end_unix_ns;
+	}
+	if (rc)
+		return rc;
+	batch->end_unix_ns = clamp(batch->end_unix_ns, batch->start_unix_ns,
+				   batch->start_unix_ns + WRITER_MAX_BATCH_NS);
+	return 0;
 }
 
-static int64_t time_of(const struct profile *profile, const struct profile_sample *sample)
+static int64_t time_of(const struct writer_batch *batch, const struct profile *profile,
+		       const struct profile_sample *sample)
 {
-	int64_t start_unix_ns = profile->start_unix_ns;
-	if (!sample->time_unix_ns)
-		return start_unix_ns / NS_PER_US;
-	int64_t end_unix_ns = start_unix_ns + used_duration_ns(profile);
-	return clamp(sample->time_unix_ns, start_unix_ns - WRITER_SLACK_NS,
-		     end_unix_ns + WRITER_SLACK_NS) /
+	int64_t time_unix_ns = sample->time_unix_ns;
+	return clamp(time_unix_ns ? time_unix_ns : profile->start_unix_ns,
+		     batch->start_unix_ns - WRITER_SLACK_NS, batch->end_unix_ns + WRITER_SLACK_NS) /
 	       NS_PER_US;
 }
 
@@ -217,18 +245,18 @@ static int make_room(struct writer *writer, size_t count)
 	return 0;
 }
 
-/* The batch in the partition's ids, in writer->samples. */
-static int take_samples(struct writer *writer, const struct profile *profile)
+/* A profile of the batch in the partition's ids, from `samples` on. */
+static int take_profile(struct writer *writer, const struct writer_batch *batch,
+			const struct profile *profile, struct segment_sample *samples)
 {
 	AUTO_FINI(translation_fini) struct translation t = {0};
-	int rc = make_room(writer, profile->sample_count);
-	if (!rc)
-		rc = translation_init(&t, profile, writer->tables->profile);
+	int rc = translation_init(&t, profile, writer->tables->profile);
+	int64_t most_ns = profile->type == PROFILE_CPU ? INT64_MAX : SEGMENT_MAX_WAIT_NS;
 	for (size_t i = 0; !rc && i < profile->sample_count; i++) {
 		const struct profile_sample *from = &profile->samples[i];
-		struct segment_sample *into = &writer->samples[i];
-		into->time_unix_us = time_of(profile, from);
-		into->weight_ns = from->weight;
+		struct segment_sample *into = &samples[i];
+		into->time_unix_us = time_of(batch, profile, from);
+		into->weight_ns = clamp(from->weight, 0, most_ns);
 		into->count = from->count;
 		rc = translate_stack(&t, from->stack, &into->stack);
 		if (!rc)
@@ -239,56 +267,95 @@ static int take_samples(struct writer *writer, const struct profile *profile)
 	return rc;
 }
 
-static int write_segments(struct writer *writer, const struct profile *profile, struct merge *merge,
-			  struct err *err)
+/* All of the batch, profile by profile, in writer->samples. */
+static int take_samples(struct writer *writer, const struct writer_batch *batch)
 {
-	int64_t end_unix_ns = profile->start_unix_ns + used_duration_ns(profile);
-	struct segment segment = {
-		.type = profile->type,
-		.start_unix_us = profile->start_unix_ns / NS_PER_US,
-		.end_unix_us = end_unix_ns / NS_PER_US,
-		.period_ns = profile->period_ns,
-	};
-	return merge_write(merge, writer->db, writer->codec, &segment, writer->samples,
-			   profile->sample_count, err);
-}
-
-static int write_ledger(struct writer *writer, const struct profile *profile,
-			const struct ledger *delta, struct err *err)
-{
-	uint64_t stored = profile_total_count(profile);
-	int rc = db_run(writer->db, INSERT_LEDGER,
-			DB_ARGS(profile->type, profile->start_unix_ns / NS_PER_US,
-				used_duration_ns(profile) / NS_PER_US,
-				delta ? (int64_t)delta->taken : 0,
-				(int64_t)(stored < INT64_MAX ? stored : INT64_MAX)),
-			err);
-	int64_t id = db_last_id(writer->db);
-	for (int reason = 0; !rc && delta && reason < DROP_REASONS; reason++) {
-		if (!delta->dropped[reason])
-			continue;
-		sqlite3_stmt *stmt;
-		rc = db_start(writer->db, INSERT_DROP, DB_ARGS(id, (int64_t)delta->dropped[reason]),
-			      &stmt, err);
-		if (rc)
-			break;
-		sqlite3_bind_text(stmt, 3, drop_reason_name(reason), -1, SQLITE_STATIC);
-		rc = db_step(writer->db, stmt, err);
+	size_t count = 0;
+	for (size_t i = 0; i < batch->profile_count; i++)
+		count += batch->profiles[i]->sample_count;
+	int rc = make_room(writer, count);
+	struct segment_sample *samples = writer->samples;
+	for (size_t i = 0; !rc && i < batch->profile_count; i++) {
+		rc = take_profile(writer, batch, batch->profiles[i], samples);
+		samples += batch->profiles[i]->sample_count;
 	}
 	return rc;
 }
 
-static int write_batch(struct writer *writer, const struct profile *profile,
-		       const struct ledger *delta, struct err *err)
+static int write_segments(struct writer *writer, const struct writer_batch *batch, struct err *err)
+{
+	struct segment_sample *samples = writer->samples;
+	int rc = 0;
+	for (size_t i = 0; !rc && i < batch->profile_count; i++) {
+		const struct profile *profile = batch->profiles[i];
+		struct segment segment = {
+			.type = profile->type,
+			.start_unix_us = batch->start_unix_ns / NS_PER_US,
+			.end_unix_us = batch->end_unix_ns / NS_PER_US,
+			.period_ns = profile->period_ns,
+		};
+		rc = merge_write(&writer->merge, writer->db, writer->codec, &segment, samples,
+				 profile->sample_count, err);
+		samples += profile->sample_count;
+	}
+	return rc;
+}
+
+static enum profile_type type_of(const struct writer_batch *batch)
+{
+	enum profile_type type = batch->profiles[0]->type;
+	for (size_t i = 1; i < batch->profile_count; i++)
+		if (batch->profiles[i]->type != type)
+			return PROFILE_WALL;
+	return type;
+}
+
+static int64_t stored_count(const struct writer_batch *batch)
+{
+	uint64_t stored = 0;
+	for (size_t i = 0; i < batch->profile_count; i++)
+		stored = sat_add_u64(stored, profile_total_count(batch->profiles[i]));
+	return stored < INT64_MAX ? (int64_t)stored : INT64_MAX;
+}
+
+static int write_drop(struct writer *writer, int64_t ledger, enum drop_reason reason,
+		      uint64_t samples, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int rc = db_start(writer->db, INSERT_DROP, DB_ARGS(ledger, (int64_t)samples), &stmt, err);
+	if (rc)
+		return rc;
+	sqlite3_bind_text(stmt, 3, drop_reason_name(reason), -1, SQLITE_STATIC);
+	return db_step(writer->db, stmt, err);
+}
+
+static int write_ledger(struct writer *writer, const struct writer_batch *batch, struct err *err)
+{
+	const struct ledger *delta = batch->delta;
+	int64_t start_unix_us = batch->start_unix_ns / NS_PER_US;
+	int64_t duration_us = (batch->end_unix_ns - batch->start_unix_ns) / NS_PER_US;
+	int rc = db_run(writer->db, INSERT_LEDGER,
+			DB_ARGS(type_of(batch), start_unix_us, duration_us,
+				delta ? (int64_t)delta->taken : 0, stored_count(batch)),
+			err);
+	int64_t id = db_last_id(writer->db);
+	for (int reason = 0; !rc && delta && reason < DROP_REASONS; reason++)
+		if (delta->dropped[reason])
+			rc = write_drop(writer, id, (enum drop_reason)reason,
+					delta->dropped[reason], err);
+	return rc;
+}
+
+static int write_batch(struct writer *writer, const struct writer_batch *batch, struct err *err)
 {
 	int rc = db_run(writer->db, BEGIN_WRITE, DB_NO_ARGS, err);
 	if (rc)
 		return rc;
 	rc = tables_save(writer->db, writer->tables, err);
 	if (!rc)
-		rc = write_segments(writer, profile, &writer->merge, err);
+		rc = write_segments(writer, batch, err);
 	if (!rc)
-		rc = write_ledger(writer, profile, delta, err);
+		rc = write_ledger(writer, batch, err);
 	if (!rc)
 		rc = db_run(writer->db, COMMIT, DB_NO_ARGS, err);
 	if (rc) /* SQLite may have rolled back by itself: then this fails, rightly */
@@ -299,18 +366,12 @@ static int write_batch(struct writer *writer, const struct profile *profile,
 	return rc;
 }
 
-int writer_append(struct writer *writer, const struct profile *profile, const struct ledger *delta,
-		  struct err *err)
+int writer_append(struct writer *writer, const struct writer_batch *batch, struct err *err)
 {
-	int rc = check_profile(profile, err);
-	if (!rc)
-		rc = check_ledger(delta, err);
-	if (rc)
-		return rc;
-	rc = take_samples(writer, profile);
+	int rc = take_samples(writer, batch);
 	if (rc)
 		return err_set(err, rc, "append to %s: %m", writer->path);
-	rc = write_batch(writer, profile, delta, err);
+	rc = write_batch(writer, batch, err);
 	if (rc)
 		return err_wrap(err, rc, "append");
 	/* Stored is stored: a merge that fails costs bytes, and is tried again. */

@@ -31,11 +31,22 @@ int writer_open(struct writer **out, const char *path, struct err *err);
 void writer_free(struct writer *writer);
 AUTO_DEFINE(writer)
 
-/* All or nothing. -EINVAL: a profile that cannot be stored (of aggregates of both types, not
- * of time, with a negative weight). -ENOSPC: disk or tables full. -EBADMSG: the partition is
- * damaged. */
-int writer_append(struct writer *writer, const struct profile *profile, const struct ledger *delta,
-		  struct err *err);
+/* Profiles that were taken in the same time, and what the sampler's ledger moved by meanwhile
+ * (NULL: none). Borrows all. */
+struct writer_batch {
+	const struct profile *const *profiles;
+	size_t profile_count;
+	const struct ledger *delta;
+	int64_t start_unix_ns; /* of the first to start */
+	int64_t end_unix_ns;   /* of the last to end, as far as it counts */
+};
+
+/* -EINVAL: no profile, or one that cannot be stored (of aggregates of both types, not of time,
+ * with a negative weight, running with a wait or waiting without one). */
+int writer_batch_init(struct writer_batch *batch, const struct profile *const *profiles,
+		      size_t profile_count, const struct ledger *delta, struct err *err);
+/* All or nothing. -ENOSPC: disk or tables full. -EBADMSG: the partition is damaged. */
+int writer_append(struct writer *writer, const struct writer_batch *batch, struct err *err);
 
 /* Rename what is stored, by profile/rename.h; *renamed is increased by the locations that have
  * other names now. All or nothing. */

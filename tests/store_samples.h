@@ -192,7 +192,7 @@ static inline void append_samples(struct store *store, enum profile_type type,
 	struct profile *batch = make_batch(type, start_unix_ns, NS_PER_S, samples, count);
 	struct ledger delta = {.taken = count + 2, .stored = count};
 	delta.dropped[DROP_RING_FULL] = 2;
-	int rc = store_append(store, batch, &delta, &err);
+	int rc = store_append(store, (const struct profile *[]){batch}, 1, &delta, &err);
 	if (rc)
 		print_error("%s\n", err.text);
 	assert_int_equal(rc, 0);

@@ -60,7 +60,7 @@ static void add_second(struct fixture *f, int second)
 	struct ledger delta = {.taken = SAMPLES_A_SECOND + 1, .stored = SAMPLES_A_SECOND};
 	delta.dropped[DROP_RING_FULL] = 1;
 	struct err err = {0};
-	if (store_append(f->temp.store, profile, &delta, &err))
+	if (store_append(f->temp.store, (const struct profile *[]){profile}, 1, &delta, &err))
 		fail_msg("%s", err.text);
 }
 

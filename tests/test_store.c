@@ -271,9 +271,10 @@ static void test_refused_batches(void **state)
 	struct fixture *fixture = *state;
 	struct known_sample sample = {.time_unix_ns = START_NS, .stack = 1, .thread = 1};
 	open_store(fixture, true, 0);
-	for (int row = 0; row < 8; row++) {
+	for (int row = 0; row < 11; row++) {
 		struct err err = {0};
 		struct ledger delta = {0};
+		size_t count = 1;
 		struct profile *batch = make_batch(PROFILE_CPU, START_NS, NS_PER_S, &sample, 1);
 		switch (row) {
 		case 0:
@@ -297,14 +298,68 @@ static void test_refused_batches(void **state)
 		case 6:
 			delta.taken = UINT64_MAX;
 			break;
-		default:
+		case 7:
 			delta.dropped[DROP_NO_MEMORY] = UINT64_MAX - 7;
+			break;
+		case 8: /* waiting, and of type cpu */
+			batch->samples[0].wait = add_known_wait(batch, 1);
+			break;
+		case 9: /* running, and of type offcpu */
+			batch->type = PROFILE_OFFCPU;
+			break;
+		default:
+			count = 0;
 		}
-		assert_int_equal(store_append(fixture->store, batch, &delta, &err), -EINVAL);
+		assert_int_equal(store_append(fixture->store, (const struct profile *[]){batch},
+					      count, &delta, &err),
+				 -EINVAL);
 		assert_true(err.text[0] != 0);
 		profile_free(batch);
 	}
 	check_query(fixture, PROFILE_WALL, 0, INT64_MAX);
+}
+
+/* What was running and what was waiting in the same second is one append: all of it or
+ * nothing, and one row of the ledger. */
+static void test_joint_batches(void **state)
+{
+	struct fixture *fixture = *state;
+	struct known_sample *cpu = fixture->known;
+	struct known_sample *offcpu = fixture->known + 70;
+	struct ledger delta = {.taken = 103};
+	struct err err = {0};
+	delta.dropped[DROP_RING_FULL] = 3;
+	open_store(fixture, true, 0);
+	random_samples(&fixture->random, PROFILE_CPU, START_NS, cpu, 70);
+	random_samples(&fixture->random, PROFILE_OFFCPU, START_NS, offcpu, 30);
+	struct profile *both[] = {
+		make_batch(PROFILE_CPU, START_NS, NS_PER_S, cpu, 70),
+		make_batch(PROFILE_OFFCPU, START_NS + 5, NS_PER_S, offcpu, 30),
+	};
+	const struct profile *const *profiles = (const struct profile *const *)both;
+	both[1]->samples[29].weight = -1;
+	assert_int_equal(store_append(fixture->store, profiles, 2, &delta, &err), -EINVAL);
+	check_all_types(fixture, 0, INT64_MAX);
+	both[1]->samples[29].weight = offcpu[29].weight;
+	assert_int_equal(store_append(fixture->store, profiles, 2, &delta, &err), 0);
+	fixture->known_count = 100;
+	check_all_types(fixture, 0, INT64_MAX);
+	static const enum profile_type types[] = {PROFILE_CPU, PROFILE_OFFCPU, PROFILE_WALL};
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		struct series_set *set;
+		struct store_query query = {.type = types[i],
+					    .from_unix_ns = START_NS,
+					    .until_unix_ns = START_NS + 2 * NS_PER_S};
+		int rc = store_query_series(fixture->store, &query, NULL, NS_PER_S, 10, &set, NULL);
+		assert_int_equal(rc, 0);
+		assert_int_equal(set->health[0].taken, 103);
+		assert_int_equal(set->health[0].dropped, 3);
+		assert_int_equal(set->health[0].covered_ns, NS_PER_S);
+		assert_int_equal(set->health[1].taken, 0);
+		series_set_free(set);
+	}
+	profile_free(both[0]);
+	profile_free(both[1]);
 }
 
 /* A location that is named only later gets its name in what is stored already, for readers
@@ -331,7 +386,9 @@ static void test_late_names(void **state)
 		assert_int_equal(profile_add_location(batch, &location, &line, round > 0, &id), 0);
 		assert_int_equal(profile_add_stack(batch, 0, id, &sample.stack), 0);
 		assert_int_equal(profile_add_sample(batch, &sample), 0);
-		assert_int_equal(store_append(fixture->store, batch, NULL, NULL), 0);
+		assert_int_equal(store_append(fixture->store, (const struct profile *[]){batch}, 1,
+					      NULL, NULL),
+				 0);
 		profile_free(batch);
 
 		struct profile *profile;
@@ -412,8 +469,8 @@ int main(void)
 		TEST(test_round_trip),      TEST(test_merging),        TEST(test_large_batch),
 		TEST(test_partitions),      TEST(test_clock_steps),    TEST(test_stray_times),
 		TEST(test_series),          TEST(test_series_refused), TEST(test_labels),
-		TEST(test_refused_batches), TEST(test_late_names),     TEST(test_retention),
-		TEST(test_early_end),       TEST(test_one_file),
+		TEST(test_refused_batches), TEST(test_joint_batches),  TEST(test_late_names),
+		TEST(test_retention),       TEST(test_early_end),      TEST(test_one_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

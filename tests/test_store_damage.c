@@ -88,7 +88,7 @@ static void test_lock(void **state)
 	assert_non_null(strstr(err.text, fixture->directory));
 	options.writable = false; /* readers need no lock */
 	assert_int_equal(store_open(&second, &options, &err), 0);
-	assert_int_equal(store_append(second, NULL, NULL, &err), -EROFS);
+	assert_int_equal(store_append(second, NULL, 0, NULL, &err), -EROFS);
 	store_free(second);
 	assert_int_equal(write(done[1], "d", 1), 1);
 	assert_int_equal(waitpid(child, NULL, 0), child);
@@ -300,7 +300,8 @@ static void test_disk_full(void **state)
 		random_samples(&fixture->random, PROFILE_CPU, start_unix_ns, samples, 500);
 		struct profile *batch =
 			make_batch(PROFILE_CPU, start_unix_ns, NS_PER_S, samples, 500);
-		int rc = store_append(fixture->store, batch, NULL, &err);
+		int rc = store_append(fixture->store, (const struct profile *[]){batch}, 1, NULL,
+				      &err);
 		profile_free(batch);
 		if (!rc)
 			fixture->known_count += 500;

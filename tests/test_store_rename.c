@@ -63,7 +63,7 @@ static void append_batch(struct store *store, int second)
 		assert_int_equal(profile_add_stack(batch, 0, location, &sample.stack), 0);
 		assert_int_equal(profile_add_sample(batch, &sample), 0);
 	}
-	assert_int_equal(store_append(store, batch, NULL, NULL), 0);
+	assert_int_equal(store_append(store, (const struct profile *[]){batch}, 1, NULL, NULL), 0);
 }
 
 /* outer() at late.c:20 calls inner(), inlined, whose line is the number ctx points to. */

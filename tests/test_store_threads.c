@@ -69,7 +69,8 @@ static void *append_all(void *arg)
 	for (int i = 0; i < scene->appends; i++) {
 		struct err err = {0};
 		struct profile *batch = make_uniform_batch(i * scene->step % scene->appends);
-		int rc = store_append(scene->writer, batch, NULL, &err);
+		int rc = store_append(scene->writer, (const struct profile *[]){batch}, 1, NULL,
+				      &err);
 		expect(scene, rc == 0, "append: %d %s", rc, err.text);
 		profile_free(batch);
 		atomic_fetch_add(&scene->appended, 1);
