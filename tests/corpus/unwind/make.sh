@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # make.sh DIRECTORY: small files to begin fuzzing with, made from source: ELF files after a first
 # byte f, their .eh_frame after e, their .debug_frame after d; and tables of Go's functions after g.
+# The same bytes each time.
 set -euo pipefail
+out=$(readlink -f "$1")
+tables=$(readlink -f "$(dirname "$0")/../pclntab/make.sh")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-cat >"$dir/x.c" <<'END'
+cd "$dir"
+cat >x.c <<'END'
 #include <stddef.h>
 int outside(void *);
 int simple(int x) { return outside(&x) * 3; }
@@ -19,16 +23,16 @@ END
 for options in "-O2" "-O0" "-O2 -fno-asynchronous-unwind-tables -g"; do
 	name=x$(tr -d ' =' <<<"$options")
 	# shellcheck disable=SC2086
-	gcc $options -shared -nostdlib -fPIC -fcf-protection -Wl,-z,noseparate-code \
-		-Wl,-z,max-page-size=16 -o "$dir/$name" "$dir/x.c"
-	{ printf f && cat "$dir/$name"; } >"$1/$name"
+	gcc $options "-fdebug-prefix-map=$dir=/src" -shared -nostdlib -fPIC -fcf-protection -Wl,-z,noseparate-code \
+		-Wl,-z,max-page-size=16 -o "$name" x.c
+	{ printf f && cat "$name"; } >"$out/$name"
 	for section in eh_frame debug_frame; do
 		objcopy -O binary --only-section=.$section --set-section-flags .$section=alloc \
-			"$dir/$name" "$dir/part" 2>/dev/null || continue
-		[ ! -s "$dir/part" ] || { printf "${section:0:1}" && cat "$dir/part"; } >"$1/$name.$section"
+			"$name" part 2>/dev/null || continue
+		[ ! -s part ] || { printf "${section:0:1}" && cat part; } >"$out/$name.$section"
 	done
 done
-"$(dirname "$0")/../pclntab/make.sh" "$dir"
-for table in "$dir"/go*; do
-	{ printf g && cat "$table"; } >"$1/${table##*/}"
+"$tables" .
+for table in go*; do
+	{ printf g && cat "$table"; } >"$out/$table"
 done
