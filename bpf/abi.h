@@ -143,6 +143,26 @@ struct controls {
 };
 _Static_assert(sizeof(struct controls) == 8, "layout changed: bump ABI_VERSION");
 
+/* A thread of user space that makes passes over all threads: the entries of the map `runners`. Its
+ * number is that of its scratch memory. */
+#define ABI_RUNNERS 4
+
+struct wait_runner {
+	__u32 tid;               /* written by user space; 0: there is none */
+	__u32 is_last;           /* likewise: send all that is pending */
+	__u32 is_given_up;       /* likewise: it was stuck too long, and does nothing more */
+	__u32 pid;               /* whose memory is being read; 0: nobody's */
+	__u64 since_mono_ns;     /* it is */
+	__u64 pass_mono_ns;      /* when the pass began */
+	__u32 visits;            /* threads seen off the CPU in this pass */
+	__u32 changed;           /* of them, such that need a walk */
+	__u32 walks;             /* that were begun */
+	__u32 wants;             /* records with STACK_WANT that were sent */
+	__u32 changed_last_pass; /* `changed` of the pass before */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct wait_runner) == 56, "layout changed: bump ABI_VERSION");
+
 /*
  * Unwind memory: one array of 32-bit words that user space fills and the walker reads. Blocks
  * refer to each other by the index of their first word; 0 is none.

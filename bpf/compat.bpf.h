@@ -49,3 +49,46 @@ static __always_inline __u32 compat_in_execve(struct task_struct *task)
 		return 0;
 	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
 }
+
+/* task->state became task->__state in v5.14: https://git.kernel.org/torvalds/c/2f064a59a1
+ * Delete when 5.14 is the oldest kernel we support. */
+struct task_struct___before_5_14 {
+	long state;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 compat_task_state(struct task_struct *task)
+{
+	struct task_struct___before_5_14 *old = (void *)task;
+	return bpf_core_field_exists(task->__state) ? BPF_CORE_READ(task, __state)
+						    : (__u32)BPF_CORE_READ(old, state);
+}
+
+/* task->cpu became task->thread_info.cpu in v5.16: https://git.kernel.org/torvalds/c/bcf9033e5449
+ * Delete when 5.16 is the oldest kernel we support. */
+struct task_struct___before_5_16 {
+	unsigned int cpu;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 compat_task_cpu(struct task_struct *task)
+{
+	struct task_struct___before_5_16 *old = (void *)task;
+	return bpf_core_field_exists(task->thread_info.cpu) ? BPF_CORE_READ(task, thread_info.cpu)
+							    : BPF_CORE_READ(old, cpu);
+}
+
+/* From v6.12 on a task that went to sleep may stay on its run queue until its turn would have come:
+ * https://git.kernel.org/torvalds/c/152e11f6df29 */
+static __always_inline __u32 compat_is_sleep_delayed(struct task_struct *task)
+{
+	return bpf_core_field_exists(task->se.sched_delayed) ? BPF_CORE_READ(task, se.sched_delayed)
+							     : 0;
+}
+
+/* Does somebody hold the lock of the address space for writing? Bit 0 of the count says so
+ * (kernel/locking/rwsem.c, RWSEM_WRITER_LOCKED); with PREEMPT_RT there is no count. */
+static __always_inline __u32 compat_is_mm_locked(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(struct rw_semaphore, count))
+		return 0;
+	return BPF_CORE_READ(task, mm, mmap_lock.count.counter) & 1;
+}

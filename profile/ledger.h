@@ -69,6 +69,7 @@ struct waiting_stats {
 	uint64_t pass_ns;   /* CPU time spent in passes */
 	uint64_t period_ns; /* between two passes, at present */
 	uint64_t threads;   /* met off the CPU in the last pass */
+	uint64_t stuck;     /* passes given up, as somebody's memory could not be read for 1 s */
 };
 
 /* What a running sampler tells about itself; filled by profiler/, shown by web/ and cli/. */

@@ -75,6 +75,7 @@ compile_header()
 	case $header in
 	bpf/abi.h) ;;
 	bpf/*) compiler="clang -target bpf -D__TARGET_ARCH_x86 -Wno-unused-function \
+			-Wno-gnu-variable-sized-type-not-at-end \
 			-I/usr/include/$(gcc -print-multiarch)" ;;
 	esac
 	local first
