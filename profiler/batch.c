@@ -26,6 +26,8 @@ void batch_free(struct batch *batch)
 	free(batch->threads);
 	free(batch->stacks);
 	free(batch->samples);
+	free(batch->waits);
+	free(batch->switches);
 	free(batch);
 }
 
@@ -62,5 +64,24 @@ int batch_add_sample(struct batch *batch, const struct raw_sample *sample)
 	if (rc)
 		return rc;
 	batch->samples[batch->sample_count++] = *sample;
+	return 0;
+}
+
+int batch_add_wait(struct batch *batch, const struct raw_wait *wait)
+{
+	int rc = ARRAY_RESERVE(batch->waits, batch->wait_cap, batch->wait_count, BATCH_MAX_SAMPLES);
+	if (rc)
+		return rc;
+	batch->waits[batch->wait_count++] = *wait;
+	return 0;
+}
+
+int batch_add_switch(struct batch *batch, const struct raw_switch *traced)
+{
+	int rc = ARRAY_RESERVE(batch->switches, batch->switch_cap, batch->switch_count,
+			       BATCH_MAX_SAMPLES);
+	if (rc)
+		return rc;
+	batch->switches[batch->switch_count++] = *traced;
 	return 0;
 }

@@ -14,6 +14,11 @@ struct batch_queue {
 	bool closed;
 };
 
+static size_t size_of(const struct batch *batch)
+{
+	return batch_samples(batch) + batch->switch_count;
+}
+
 int batch_queue_new(struct batch_queue **out, size_t max_samples)
 {
 	struct batch_queue *queue = calloc(1, sizeof(*queue));
@@ -41,10 +46,10 @@ bool batch_queue_push(struct batch_queue *queue, struct batch *batch)
 {
 	pthread_mutex_lock(&queue->lock);
 	bool fits = queue->count < MAX_BATCHES && !queue->closed &&
-		    (!queue->count || queue->samples + batch->sample_count <= queue->max_samples);
+		    (!queue->count || queue->samples + size_of(batch) <= queue->max_samples);
 	if (fits) {
 		queue->batches[(queue->first + queue->count++) % MAX_BATCHES] = batch;
-		queue->samples += batch->sample_count;
+		queue->samples += size_of(batch);
 		pthread_cond_signal(&queue->changed);
 	}
 	pthread_mutex_unlock(&queue->lock);
@@ -61,7 +66,7 @@ struct batch *batch_queue_pop(struct batch_queue *queue)
 		batch = queue->batches[queue->first];
 		queue->first = (queue->first + 1) % MAX_BATCHES;
 		queue->count--;
-		queue->samples -= batch->sample_count;
+		queue->samples -= size_of(batch);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return batch;

@@ -1,6 +1,6 @@
 /*
- * batch_queue: batches from the collector to the namer, bounded by the samples in it. Any
- * thread.
+ * batch_queue: batches from the collector to the namer, bounded by what is in it: samples,
+ * waits and switches. Any thread.
  */
 #pragma once
 #include <stdbool.h>

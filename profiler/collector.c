@@ -8,11 +8,10 @@
 #include <time.h>
 
 #include "base/array.h"
-#include "base/buf.h"
 #include "base/clock.h"
+#include "profiler/intake.h"
 #include "profiler/processes.h"
 #include "profiler/sideband.h"
-#include "profiler/stack_cache.h"
 
 /* How long records may lie in the ring: the price of a round is paid this often. */
 enum { ROUND_MS = 100 };
@@ -42,23 +41,17 @@ struct collector {
 	struct sideband *sideband;
 	struct files *files;
 	struct processes *processes;
-	struct stack_cache *cache;
+	struct intake *intake;
 	int epoll_fd, wake_fd;
 
-	struct buf records; /* of this round, as they came from the ring */
 	struct pending_event *events;
 	size_t event_count, event_cap, event_next;
 	uint32_t changed[MAX_CHANGED]; /* pids whose mappings the kernel's walker has anew */
 	size_t changed_count;
-	struct rec_sample *orphans; /* their stack was not there yet */
-	size_t orphan_count, orphan_cap;
 
 	struct batch *batch;
-	uint64_t batch_number; /* marks threads and stacks that are in the batch */
-	uint32_t generation;
 	uint64_t generation_mono_ns, batch_mono_ns, house_mono_ns;
 	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
-	uint64_t tail_bytes;                   /* raw_stack_add_tail() */
 	bool needs_rescan;
 	uint64_t rescan_mono_ns; /* not before */
 	bool cpus_failed;        /* the last follow_cpus() did */
@@ -66,19 +59,22 @@ struct collector {
 	pthread_mutex_t lock; /* guards all below */
 	struct ledger ledger;
 	uint64_t unreported[DROP_REASONS]; /* drops no batch has told of */
+	uint64_t lost_switches;            /* likewise */
 	struct sampler_stats counts;
 };
 
-static void count_drop(struct collector *collector, enum drop_reason reason, uint64_t samples)
+static void count_drop(void *ctx, enum drop_reason reason)
 {
+	struct collector *collector = ctx;
 	pthread_mutex_lock(&collector->lock);
-	collector->ledger.dropped[reason] += samples;
-	collector->unreported[reason] += samples;
+	collector->ledger.dropped[reason]++;
+	collector->unreported[reason]++;
 	pthread_mutex_unlock(&collector->lock);
 }
 
-static void count_taken(struct collector *collector)
+static void count_taken(void *ctx)
 {
+	struct collector *collector = ctx;
 	pthread_mutex_lock(&collector->lock);
 	collector->ledger.taken++;
 	pthread_mutex_unlock(&collector->lock);
@@ -87,8 +83,9 @@ static void count_taken(struct collector *collector)
 void collector_lost(struct collector *collector, const struct batch *batch, enum drop_reason reason)
 {
 	pthread_mutex_lock(&collector->lock);
-	collector->ledger.dropped[reason] += batch->sample_count;
-	collector->unreported[reason] += batch->sample_count;
+	collector->ledger.dropped[reason] += batch_samples(batch);
+	collector->unreported[reason] += batch_samples(batch);
+	collector->lost_switches += batch->switch_count + batch->lost_switches;
 	/* What the batch was to tell is told by the next one. */
 	for (int i = 0; i < DROP_REASONS; i++)
 		collector->unreported[i] += batch->delta.dropped[i];
@@ -98,7 +95,7 @@ void collector_lost(struct collector *collector, const struct batch *batch, enum
 void collector_stored(struct collector *collector, const struct batch *batch)
 {
 	pthread_mutex_lock(&collector->lock);
-	collector->ledger.stored += batch->sample_count;
+	collector->ledger.stored += batch_samples(batch);
 	pthread_mutex_unlock(&collector->lock);
 }
 
@@ -109,115 +106,6 @@ void collector_stats(struct collector *collector, struct sampler_stats *stats)
 	stats->user = collector->ledger;
 	pthread_mutex_unlock(&collector->lock);
 	stats->user.pending = stats->user.taken - stats->user.stored - ledger_dropped(&stats->user);
-}
-
-static int watch(struct collector *collector, int fd, uint32_t events)
-{
-	struct epoll_event interest = {.events = events, .data.fd = fd};
-	return epoll_ctl(collector->epoll_fd, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
-}
-
-static int open_parts(struct collector *collector, struct err *err)
-{
-	int rc = files_new(&collector->files, err);
-	if (!rc)
-		rc = processes_new(&collector->processes, collector->files, err);
-	if (!rc)
-		rc = stack_cache_new(&collector->cache, err);
-	if (!rc)
-		rc = sideband_open(&collector->sideband, err);
-	if (rc)
-		return rc;
-	collector->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	collector->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (collector->epoll_fd < 0 || collector->wake_fd < 0)
-		return err_set(err, -errno, "collector: %m");
-	rc = watch(collector, collector->wake_fd, EPOLLIN);
-	if (!rc)
-		rc = watch(collector, sideband_fd(collector->sideband), EPOLLIN);
-	/* By level, one wake-up would make the rounds follow each other without a pause for as
-	 * long as every round finds a new record. */
-	if (!rc)
-		rc = watch(collector, sampler_fd(collector->options.sampler), EPOLLIN | EPOLLET);
-	return rc ? err_set(err, rc, "collector: epoll: %m") : 0;
-}
-
-static int start_batch(struct collector *collector, uint64_t now_mono_ns)
-{
-	collector->batch_number++;
-	collector->batch_mono_ns = now_mono_ns;
-	return batch_new(&collector->batch, now_mono_ns);
-}
-
-static void update_counts(struct collector *collector)
-{
-	pthread_mutex_lock(&collector->lock);
-	collector->counts.processes = processes_count(collector->processes);
-	collector->counts.threads = processes_thread_count(collector->processes);
-	collector->counts.executables = files_count(collector->files);
-	collector->counts.stacks_cached = stack_cache_count(collector->cache);
-	collector->counts.cpus_sampled = sampler_cpus(collector->options.sampler);
-	pthread_mutex_unlock(&collector->lock);
-}
-
-int collector_open(struct collector **out, const struct collector_options *options, struct err *err)
-{
-	AUTO(collector) collector = calloc(1, sizeof(*collector));
-	if (!collector)
-		return err_set(err, -ENOMEM, "collector: %m");
-	collector->options = *options;
-	collector->epoll_fd = collector->wake_fd = -1;
-	collector->generation = 1;
-	pthread_mutex_init(&collector->lock, NULL);
-	buf_init(&collector->records, 4 * (size_t)sampler_ring_bytes(options->sampler));
-	int rc = open_parts(collector, err);
-	if (rc)
-		return rc;
-	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
-	collector->generation_mono_ns = now_mono_ns;
-	processes_scan(collector->processes, now_mono_ns);
-	rc = start_batch(collector, (uint64_t)clock_mono_ns());
-	if (rc)
-		return err_set(err, rc, "collector: %m");
-	update_counts(collector);
-	*out = TAKE(collector);
-	return 0;
-}
-
-void collector_free(struct collector *collector)
-{
-	if (!collector)
-		return;
-	for (size_t i = collector->event_next; i < collector->event_count; i++) {
-		free(collector->events[i].event.name);
-		mapped_file_unref(collector->events[i].file);
-	}
-	free(collector->events);
-	free(collector->orphans);
-	buf_fini(&collector->records);
-	batch_free(collector->batch);
-	sideband_free(collector->sideband);
-	stack_cache_free(collector->cache);
-	processes_free(collector->processes);
-	files_free(collector->files);
-	auto_close_fd(&collector->epoll_fd);
-	auto_close_fd(&collector->wake_fd);
-	pthread_mutex_destroy(&collector->lock);
-	free(collector);
-}
-
-static void keep_record(void *ctx, const void *record, size_t size_bytes)
-{
-	struct collector *collector = ctx;
-	const struct rec_sample *sample = record;
-	count_taken(collector);
-	if (size_bytes < sizeof(*sample) || sample->size_bytes > size_bytes ||
-	    sample->size_bytes < sizeof(*sample) || sample->size_bytes % 8)
-		return count_drop(collector, DROP_BAD_RECORD, 1);
-	void *room = buf_extend(&collector->records, sample->size_bytes);
-	if (!room)
-		return count_drop(collector, DROP_NO_MEMORY, 1);
-	memcpy(room, record, sample->size_bytes);
 }
 
 static struct mapped_file *pin_file(struct collector *collector, const struct sideband_event *event,
@@ -345,71 +233,6 @@ static void keep_waiting_events(struct collector *collector)
 	collector->event_next = 0;
 }
 
-static int place_thread(struct collector *collector, struct process *process, uint32_t tid,
-			uint32_t *position)
-{
-	struct thread *thread = processes_thread(collector->processes, process, tid);
-	if (!thread)
-		return -ENOMEM;
-	if (thread->batch != collector->batch_number) {
-		struct raw_thread raw = {.pid = process->pid, .tid = tid};
-		memcpy(raw.comm, thread->comm, sizeof(raw.comm));
-		memcpy(raw.process_comm, process->comm, sizeof(raw.process_comm));
-		raw.cgroup = (char *)(uintptr_t)process_cgroup(process); /* copied there */
-		int rc = batch_add_thread(collector->batch, &raw, &thread->batch_index);
-		if (rc)
-			return rc;
-		thread->batch = collector->batch_number;
-	}
-	*position = thread->batch_index;
-	return 0;
-}
-
-static int place_stack(struct collector *collector, struct cached_stack *cached,
-		       const struct process *process, uint32_t *position)
-{
-	int rc = cached_stack_locate(cached, process);
-	if (!rc && cached->batch != collector->batch_number) {
-		rc = batch_add_stack(collector->batch, cached->stack, &cached->batch_index);
-		cached->batch = rc ? 0 : collector->batch_number;
-	}
-	*position = cached->batch_index;
-	return rc;
-}
-
-static int add_sample(struct collector *collector, const struct rec_sample *rec,
-		      struct cached_stack *cached)
-{
-	struct process *process =
-		processes_get(collector->processes, rec->pid, cached->start_boot_ns, cached->comm);
-	if (!process)
-		return -ENOMEM;
-	process_note_cgroup(process, cached->cgroup_id);
-	struct raw_sample sample = {
-		.end_mono_ns = rec->end_mono_ns,
-		.weight_ns = rec->weight_ns,
-	};
-	int rc = place_thread(collector, process, rec->tid, &sample.thread);
-	if (!rc)
-		rc = place_stack(collector, cached, process, &sample.stack);
-	return rc ? rc : batch_add_sample(collector->batch, &sample);
-}
-
-static void take_sample(struct collector *collector, const struct rec_sample *rec, bool is_last_try)
-{
-	struct cached_stack *cached = stack_cache_get(collector->cache, rec->stack_hash);
-	if (cached) {
-		if (add_sample(collector, rec, cached))
-			count_drop(collector, DROP_NO_MEMORY, 1);
-		return;
-	}
-	/* Another CPU may have entered the stack and not yet sent it. */
-	if (is_last_try || ARRAY_RESERVE(collector->orphans, collector->orphan_cap,
-					 collector->orphan_count, MAX_PENDING))
-		return count_drop(collector, DROP_UNKNOWN_STACK, 1);
-	collector->orphans[collector->orphan_count++] = *rec;
-}
-
 /* Pushes that the kernel's walker has no use for any more are evicted: one that still needs help
  * after this time gets its mappings once more. */
 static const uint64_t PUSH_AGAIN_NS = 1 * UINT64_C(1000000000);
@@ -443,97 +266,6 @@ static bool push_process(struct collector *collector, struct process *process, u
 	return true;
 }
 
-/* The tail of a record that says it has one; NULL: it is not whole. */
-static const struct rec_tail *tail_of(const struct rec_stack *rec, size_t frames_bytes)
-{
-	const struct rec_tail *tail = (const void *)((const char *)rec->frames + frames_bytes);
-	size_t left_bytes = rec->sample.size_bytes - sizeof(*rec) - frames_bytes;
-	if (left_bytes < sizeof(*tail) || tail->slice_bytes != left_bytes - sizeof(*tail))
-		return NULL;
-	return tail;
-}
-
-/* Such a stack is new every time, and belongs to no other sample. */
-static int add_tail_sample(struct collector *collector, const struct rec_stack *rec,
-			   const struct rec_tail *tail)
-{
-	struct process *process =
-		processes_get(collector->processes, rec->sample.pid, rec->start_boot_ns, rec->comm);
-	if (!process)
-		return -ENOMEM;
-	process_note_cgroup(process, rec->cgroup_id);
-	if (process->exec_id != rec->exec_id) /* what was pushed is taken for another image's */
-		process->umem_epoch = process->umem_cost_ns = 0;
-	process->exec_id = rec->exec_id;
-	(void)push_process(collector, process, rec->sample.end_mono_ns);
-	struct raw_ips ips = {rec->frames, rec->kernel_frames, rec->user_frames, rec->flags,
-			      rec->walk_end};
-	struct raw_stack *stack = raw_stack_locate(&ips, process);
-	struct raw_sample sample = {
-		.end_mono_ns = rec->sample.end_mono_ns,
-		.weight_ns = rec->sample.weight_ns,
-	};
-	if (!stack)
-		return -ENOMEM;
-	/* Without its tail the stack stays as far as it is, and says why. */
-	if (!raw_stack_add_tail(stack, tail, process, &collector->tail_bytes))
-		collector->options.tail(collector->options.ctx, stack);
-	int rc = place_thread(collector, process, rec->sample.tid, &sample.thread);
-	if (!rc)
-		rc = batch_add_stack(collector->batch, stack, &sample.stack);
-	raw_stack_unref(stack);
-	return rc ? rc : batch_add_sample(collector->batch, &sample);
-}
-
-static void take_stack(struct collector *collector, const struct rec_stack *rec)
-{
-	size_t frames_bytes =
-		((size_t)rec->kernel_frames + rec->user_frames) * sizeof(rec->frames[0]);
-	if (rec->sample.size_bytes < sizeof(*rec) + frames_bytes)
-		return count_drop(collector, DROP_BAD_RECORD, 1);
-	if (rec->flags & STACK_TAIL) {
-		const struct rec_tail *tail = tail_of(rec, frames_bytes);
-		if (!tail)
-			count_drop(collector, DROP_BAD_RECORD, 1);
-		else if (add_tail_sample(collector, rec, tail))
-			count_drop(collector, DROP_NO_MEMORY, 1);
-		return;
-	}
-	if (rec->sample.size_bytes != sizeof(*rec) + frames_bytes)
-		return count_drop(collector, DROP_BAD_RECORD, 1);
-	if (stack_cache_put(collector->cache, rec, collector->generation))
-		return count_drop(collector, DROP_NO_MEMORY, 1);
-	take_sample(collector, &rec->sample, true);
-}
-
-static void take_record(struct collector *collector, const struct rec_sample *rec)
-{
-	apply_until(collector, rec->end_mono_ns);
-	if (rec->kind == REC_SAMPLE)
-		take_sample(collector, rec, false);
-	else if (rec->kind == REC_STACK)
-		take_stack(collector, (const struct rec_stack *)rec);
-	else
-		count_drop(collector, DROP_BAD_RECORD, 1);
-}
-
-static void take_records(struct collector *collector)
-{
-	size_t old_orphans = collector->orphan_count;
-	for (size_t at = 0; at < collector->records.len_bytes;) {
-		const void *rec = collector->records.data + at;
-		take_record(collector, rec);
-		at += ((const struct rec_sample *)rec)->size_bytes;
-	}
-	buf_clear(&collector->records);
-	for (size_t i = 0; i < old_orphans; i++)
-		take_sample(collector, &collector->orphans[i], true);
-	collector->orphan_count -= old_orphans;
-	if (old_orphans)
-		memmove(collector->orphans, collector->orphans + old_orphans,
-			collector->orphan_count * sizeof(*collector->orphans));
-}
-
 /* Those for which it is too early stay for another round. */
 static void push_changed(struct collector *collector, uint64_t now_mono_ns)
 {
@@ -547,6 +279,130 @@ static void push_changed(struct collector *collector, uint64_t now_mono_ns)
 			collector->changed[kept++] = pid;
 	}
 	collector->changed_count = kept;
+}
+
+static int watch(struct collector *collector, int fd, uint32_t events)
+{
+	struct epoll_event interest = {.events = events, .data.fd = fd};
+	return epoll_ctl(collector->epoll_fd, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
+}
+
+static void catch_up(void *ctx, uint64_t time_mono_ns)
+{
+	apply_until(ctx, time_mono_ns);
+}
+
+static void push_wanted(void *ctx, struct process *process, uint64_t now_mono_ns)
+{
+	(void)push_process(ctx, process, now_mono_ns);
+}
+
+static void pass_tail(void *ctx, struct raw_stack *stack)
+{
+	const struct collector *collector = ctx;
+	collector->options.tail(collector->options.ctx, stack);
+}
+
+static int open_intake(struct collector *collector, struct err *err)
+{
+	struct intake_options options = {
+		.processes = collector->processes,
+		.max_bytes = 4 * (size_t)sampler_ring_bytes(collector->options.sampler),
+		.catch_up = catch_up,
+		.push = push_wanted,
+		.tail = pass_tail,
+		.count_taken = count_taken,
+		.count_drop = count_drop,
+		.ctx = collector,
+	};
+	return intake_new(&collector->intake, &options, err);
+}
+
+static int open_parts(struct collector *collector, struct err *err)
+{
+	int rc = files_new(&collector->files, err);
+	if (!rc)
+		rc = processes_new(&collector->processes, collector->files, err);
+	if (!rc)
+		rc = open_intake(collector, err);
+	if (!rc)
+		rc = sideband_open(&collector->sideband, err);
+	if (rc)
+		return rc;
+	collector->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	collector->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (collector->epoll_fd < 0 || collector->wake_fd < 0)
+		return err_set(err, -errno, "collector: %m");
+	rc = watch(collector, collector->wake_fd, EPOLLIN);
+	if (!rc)
+		rc = watch(collector, sideband_fd(collector->sideband), EPOLLIN);
+	/* By level, one wake-up would make the rounds follow each other without a pause for as
+	 * long as every round finds a new record. */
+	if (!rc)
+		rc = watch(collector, sampler_fd(collector->options.sampler), EPOLLIN | EPOLLET);
+	return rc ? err_set(err, rc, "collector: epoll: %m") : 0;
+}
+
+static int start_batch(struct collector *collector, uint64_t now_mono_ns)
+{
+	collector->batch_mono_ns = now_mono_ns;
+	int rc = batch_new(&collector->batch, now_mono_ns);
+	if (!rc)
+		intake_fill(collector->intake, collector->batch);
+	return rc;
+}
+
+static void update_counts(struct collector *collector)
+{
+	pthread_mutex_lock(&collector->lock);
+	collector->counts.processes = processes_count(collector->processes);
+	collector->counts.threads = processes_thread_count(collector->processes);
+	collector->counts.executables = files_count(collector->files);
+	collector->counts.stacks_cached = intake_stacks(collector->intake);
+	collector->counts.cpus_sampled = sampler_cpus(collector->options.sampler);
+	pthread_mutex_unlock(&collector->lock);
+}
+
+int collector_open(struct collector **out, const struct collector_options *options, struct err *err)
+{
+	AUTO(collector) collector = calloc(1, sizeof(*collector));
+	if (!collector)
+		return err_set(err, -ENOMEM, "collector: %m");
+	collector->options = *options;
+	collector->epoll_fd = collector->wake_fd = -1;
+	pthread_mutex_init(&collector->lock, NULL);
+	int rc = open_parts(collector, err);
+	if (rc)
+		return rc;
+	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	collector->generation_mono_ns = now_mono_ns;
+	processes_scan(collector->processes, now_mono_ns);
+	rc = start_batch(collector, (uint64_t)clock_mono_ns());
+	if (rc)
+		return err_set(err, rc, "collector: %m");
+	update_counts(collector);
+	*out = TAKE(collector);
+	return 0;
+}
+
+void collector_free(struct collector *collector)
+{
+	if (!collector)
+		return;
+	for (size_t i = collector->event_next; i < collector->event_count; i++) {
+		free(collector->events[i].event.name);
+		mapped_file_unref(collector->events[i].file);
+	}
+	free(collector->events);
+	batch_free(collector->batch);
+	sideband_free(collector->sideband);
+	intake_free(collector->intake);
+	processes_free(collector->processes);
+	files_free(collector->files);
+	auto_close_fd(&collector->epoll_fd);
+	auto_close_fd(&collector->wake_fd);
+	pthread_mutex_destroy(&collector->lock);
+	free(collector);
 }
 
 /* Losses that go on must not make it read all of /proc without a pause. */
@@ -563,12 +419,18 @@ static void rescan(struct collector *collector, uint64_t now_mono_ns)
 	pthread_mutex_unlock(&collector->lock);
 }
 
+static void keep_record(void *ctx, const void *record, size_t size_bytes)
+{
+	const struct collector *collector = ctx;
+	intake_keep(collector->intake, record, size_bytes);
+}
+
 static void round_once(struct collector *collector)
 {
 	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
 	sampler_drain(collector->options.sampler, keep_record, collector);
 	drain_sideband(collector, now_mono_ns);
-	take_records(collector);
+	intake_take(collector->intake);
 	apply_until(collector, now_mono_ns);
 	keep_waiting_events(collector);
 	push_changed(collector, now_mono_ns);
@@ -577,8 +439,9 @@ static void round_once(struct collector *collector)
 }
 
 /* What the kernel dropped since the last batch, and everything else that no batch told of. */
-static void close_ledger(struct collector *collector, struct ledger *delta)
+static void close_ledger(struct collector *collector, struct batch *batch)
 {
+	struct ledger *delta = &batch->delta;
 	uint64_t counts[STAT_COUNT];
 	sampler_counts(collector->options.sampler, counts);
 	uint64_t dropped[DROP_REASONS] = {
@@ -592,6 +455,8 @@ static void close_ledger(struct collector *collector, struct ledger *delta)
 		collector->unreported[i] = 0;
 		collector->kernel_dropped[i] = dropped[i];
 	}
+	batch->lost_switches += collector->lost_switches;
+	collector->lost_switches = 0;
 	pthread_mutex_unlock(&collector->lock);
 	delta->taken = delta->stored + ledger_dropped(delta);
 }
@@ -602,8 +467,10 @@ static void close_batch(struct collector *collector, uint64_t now_mono_ns)
 	batch->end_mono_ns = now_mono_ns;
 	batch->unix_minus_mono_ns = clock_unix_ns() - clock_mono_ns();
 	batch->period_ns = NS_PER_S / collector->options.rate_hz;
-	batch->delta.stored = batch->sample_count;
-	close_ledger(collector, &batch->delta);
+	if (collector->options.wait_period_ns)
+		batch->wait_period_ns = collector->options.wait_period_ns(collector->options.ctx);
+	batch->delta.stored = batch_samples(batch);
+	close_ledger(collector, batch);
 	if (!collector->options.emit(collector->options.ctx, batch)) {
 		collector_lost(collector, batch, DROP_QUEUE_FULL);
 		batch_free(batch);
@@ -626,11 +493,11 @@ static void follow_cpus(struct collector *collector)
 static void next_generation(struct collector *collector, uint64_t now_mono_ns)
 {
 	bool is_old = now_mono_ns - collector->generation_mono_ns >= GENERATION_NS;
-	if (!is_old && !stack_cache_is_crowded(collector->cache))
+	if (!is_old && !intake_is_crowded(collector->intake))
 		return;
-	stack_cache_sweep(collector->cache, collector->generation);
 	files_sweep(collector->files, now_mono_ns);
-	collector->generation = sampler_next_generation(collector->options.sampler);
+	intake_next_generation(collector->intake,
+			       sampler_next_generation(collector->options.sampler));
 	collector->generation_mono_ns = now_mono_ns;
 }
 

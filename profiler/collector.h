@@ -34,6 +34,7 @@ struct collector_options {
 	/* A stack came that the kernel's walker had to leave: it wants what is missing soon. */
 	void (*tail)(void *ctx, struct raw_stack *stack);
 	void (*tick)(void *ctx, uint64_t now_mono_ns); /* once a round */
+	uint64_t (*wait_period_ns)(void *ctx); /* between visits of waiting threads; NULL: none */
 	/* Takes a closed batch over. False: no room; the batch is still the collector's. */
 	bool (*emit)(void *ctx, struct batch *batch);
 	void (*warn)(void *ctx, const char *text);

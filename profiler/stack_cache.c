@@ -81,6 +81,11 @@ struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t h
 	return map_get(&cache->by_hash, hash);
 }
 
+void cached_stack_touch(struct cached_stack *cached, uint32_t generation)
+{
+	cached->generation = generation;
+}
+
 int cached_stack_locate(struct cached_stack *cached, const struct process *process)
 {
 	if (cached->stack && cached->map_epoch == process->map_epoch)

@@ -20,8 +20,9 @@ struct cached_stack {
 	char comm[ABI_COMM_BYTES];
 	uint32_t generation;
 	uint64_t cgroup_id;
-	uint64_t map_epoch; /* of the process when `stack` was made */
-	uint64_t batch;     /* scratch of the batch that is being filled */
+	bool is_cgroup_noted; /* by a wait */
+	uint64_t map_epoch;   /* of the process when `stack` was made */
+	uint64_t batch;       /* scratch of the batch that is being filled */
 	uint32_t batch_index;
 	struct raw_stack *stack; /* NULL: places not found yet */
 	uint16_t kernel_frames, user_frames;
@@ -41,6 +42,8 @@ AUTO_DEFINE(stack_cache)
 int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint32_t generation);
 /* NULL: not there. Borrowed until the next put or sweep. */
 struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t hash);
+/* A wait names a stack long after it was sent: as long as waits do, it stays. */
+void cached_stack_touch(struct cached_stack *cached, uint32_t generation);
 /* Find the places of its frames in the process as it is now, when that was not done or the
  * mappings changed. -ENOMEM. */
 int cached_stack_locate(struct cached_stack *cached, const struct process *process);
