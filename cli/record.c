@@ -83,19 +83,23 @@ static void rename_merged(void *ctx, const char *build_id, const struct profile_
 	pthread_mutex_unlock(&recording->lock);
 }
 
-static int merge(void *ctx, const struct profile *profile, const struct ledger *delta,
-		 struct err *err)
+static int merge(void *ctx, const struct profile *const *profiles, size_t profile_count,
+		 const struct ledger *delta, struct err *err)
 {
 	(void)delta;
 	struct recording *recording = ctx;
+	uint64_t samples = 0;
 	pthread_mutex_lock(&recording->lock);
 	int rc = recording->failure.code;
-	if (!rc && (rc = profile_merge(recording->profile, profile, err)) != 0)
-		recording->failure = *err;
+	for (size_t i = 0; i < profile_count && !rc; i++) {
+		rc = profile_merge(recording->profile, profiles[i], err);
+		if (rc)
+			recording->failure = *err;
+		samples += profile_total_count(profiles[i]);
+	}
 	pthread_mutex_unlock(&recording->lock);
 	if (!rc)
-		__atomic_add_fetch(&recording->shown_samples, profile_total_count(profile),
-				   __ATOMIC_RELAXED);
+		__atomic_add_fetch(&recording->shown_samples, samples, __ATOMIC_RELAXED);
 	return rc;
 }
 

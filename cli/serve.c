@@ -47,11 +47,11 @@ struct serving {
 };
 
 /* A full disk fails every second; one line a minute is enough. */
-static int append(void *ctx, const struct profile *profile, const struct ledger *delta,
-		  struct err *err)
+static int append(void *ctx, const struct profile *const *profiles, size_t profile_count,
+		  const struct ledger *delta, struct err *err)
 {
 	struct serving *serving = ctx;
-	int rc = store_append(serving->store, &profile, 1, delta, err);
+	int rc = store_append(serving->store, profiles, profile_count, delta, err);
 	int64_t now_mono_ns = clock_mono_ns();
 	if (rc && (!serving->complained_mono_ns ||
 		   now_mono_ns - serving->complained_mono_ns > 60 * NS_PER_S)) {

@@ -1,5 +1,6 @@
 /*
- * namer: turns a batch of places into a named profile. May read symbol tables: it takes ms
+ * namer: turns a batch of places into profiles with names: one of what ran, one of what waited, and
+ * the tables of traced switches. May read symbol tables: it takes ms
  * to seconds, once per file. One thread.
  */
 #pragma once
@@ -8,6 +9,7 @@
 #include "profile/profile.h"
 #include "profiler/batch.h"
 #include "profiler/quality.h"
+#include "profiler/switches.h"
 #include "profiler/symbols.h"
 #include "profiler/unwinder.h"
 
@@ -28,6 +30,17 @@ int namer_new(struct namer **out, const struct namer_options *options, struct er
 void namer_free(struct namer *namer); /* NULL is fine */
 AUTO_DEFINE(namer)
 
-/* Caller owns *out. -ENOMEM, -ENOSPC. */
-int namer_name(struct namer *namer, const struct batch *batch, struct profile **out,
+/* What became of a batch. */
+struct named_batch {
+	struct profile *cpu;    /* may be empty */
+	struct profile *offcpu; /* likewise */
+	struct profile *tables; /* of the switches; NULL: there were none */
+	struct named_switch *switches;
+	size_t switch_count;
+};
+
+void named_batch_fini(struct named_batch *named);
+
+/* The caller ends *out with named_batch_fini(). -ENOMEM, -ENOSPC. */
+int namer_name(struct namer *namer, const struct batch *batch, struct named_batch *out,
 	       struct err *err);

@@ -126,17 +126,46 @@ static void keep_house(struct profiler *profiler, int64_t now_mono_ns)
 	unwinder_sweep(profiler->unwinder);
 }
 
-static void deliver(struct profiler *profiler, const struct batch *batch)
+static void hand_over_switches(struct profiler *profiler, struct batch *batch,
+			       const struct named_batch *named)
+{
+	struct named_switches switches = {
+		.tables = named->tables,
+		.switches = named->switches,
+		.count = named->switch_count,
+		.lost = batch->lost_switches,
+		.unix_minus_mono_ns = batch->unix_minus_mono_ns,
+	};
+	if (profiler->options.switches && (switches.count || switches.lost))
+		profiler->options.switches(profiler->options.ctx, &switches);
+	batch->switch_count = batch->lost_switches = 0; /* whatever comes, they have arrived */
+}
+
+/* An empty one tells that nothing happened, unless the other tells that something did. */
+static int hand_over_samples(struct profiler *profiler, const struct batch *batch,
+			     const struct named_batch *named, struct err *err)
+{
+	const struct profile *profiles[2];
+	size_t count = 0;
+	if (named->cpu->sample_count || !named->offcpu->sample_count)
+		profiles[count++] = named->cpu;
+	if (named->offcpu->sample_count)
+		profiles[count++] = named->offcpu;
+	return profiler->options.deliver(profiler->options.ctx, profiles, count, &batch->delta,
+					 err);
+}
+
+static void deliver(struct profiler *profiler, struct batch *batch)
 {
 	struct err err = {0};
-	AUTO(profile) profile = NULL;
-	if (namer_name(profiler->namer, batch, &profile, &err)) {
+	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
+	if (namer_name(profiler->namer, batch, &named, &err)) {
 		collector_lost(profiler->collector, batch, DROP_NO_MEMORY);
 		warn(profiler, err.text);
 		return;
 	}
-	int rc = profiler->options.deliver(profiler->options.ctx, profile, &batch->delta, &err);
-	if (rc)
+	hand_over_switches(profiler, batch, &named);
+	if (hand_over_samples(profiler, batch, &named, &err))
 		collector_lost(profiler->collector, batch, DROP_STORE_FAILED);
 	else
 		collector_stored(profiler->collector, batch);

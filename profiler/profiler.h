@@ -15,6 +15,7 @@
 #include "profile/ledger.h"
 #include "profile/profile.h"
 #include "profile/stack_quality.h"
+#include "profiler/switches.h"
 #include "profiler/symbols.h"
 
 struct profiler; /* opaque */
@@ -30,11 +31,13 @@ struct profiler_options {
 		*symbols;  /* what knows names; borrowed until the stop; NULL: symbol tables only */
 	const pid_t *pids; /* only these processes and their descendants; NULL: all */
 	size_t pid_count;
-	/* Takes a finished batch (borrowed) and what the ledgers moved by since the last one.
-	 * Called on the namer's thread. What it returns other than 0 counts the batch as
-	 * dropped (store_failed). */
-	int (*deliver)(void *ctx, const struct profile *profile, const struct ledger *delta,
-		       struct err *err);
+	/* Takes a finished batch (borrowed): one profile for each type of which there are samples, or
+	 * one that is empty; and what the ledgers moved by since the last batch. Called on the
+	 * namer's thread. What it returns other than 0 counts the batch as dropped (store_failed). */
+	int (*deliver)(void *ctx, const struct profile *const *profiles, size_t profile_count,
+		       const struct ledger *delta, struct err *err);
+	/* Takes traced switches (borrowed), before the batch they came with. NULL: nobody traces. */
+	void (*switches)(void *ctx, const struct named_switches *switches);
 	/* Something a human should know; called rarely, from any thread of the profiler. */
 	void (*warn)(void *ctx, const char *text);
 	void *ctx;

@@ -29,5 +29,7 @@ struct named_switches {
 	const struct profile *tables;
 	const struct named_switch *switches; /* in the order of in_mono_ns, nearly */
 	size_t count;
+	uint64_t lost; /* on their way to here since the last batch; how many of which session is
+			  not known */
 	int64_t unix_minus_mono_ns;
 };

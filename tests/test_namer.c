@@ -149,11 +149,13 @@ static const struct raw_thread some_thread = {
 
 static struct profile *name(struct fixture *fixture, const struct batch *batch)
 {
-	struct profile *profile;
+	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
 	struct err err = {0};
-	if (namer_name(fixture->namer, batch, &profile, &err))
+	if (namer_name(fixture->namer, batch, &named, &err))
 		fail_msg("%s", err.text);
-	return profile;
+	assert_int_equal(named.offcpu->sample_count, 0);
+	assert_null(named.tables);
+	return TAKE(named.cpu);
 }
 
 /* The only sample's frames, leaf first. */

@@ -72,10 +72,13 @@ static bool has_frame(const struct profile *profile, uint32_t stack, const char 
 	return false;
 }
 
-static int deliver(void *ctx, const struct profile *profile, const struct ledger *delta,
-		   struct err *err)
+static int deliver(void *ctx, const struct profile *const *profiles, size_t profile_count,
+		   const struct ledger *delta, struct err *err)
 {
 	struct sums *sums = ctx;
+	const struct profile *profile = profiles[0];
+	assert_int_equal(profile_count, 1);
+	assert_int_equal(profile->type, PROFILE_CPU);
 	assert_true(ledger_balances(delta));
 	assert_int_equal(delta->stored, profile->sample_count);
 	pthread_mutex_lock(&sums->lock);
