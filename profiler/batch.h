@@ -52,6 +52,7 @@ struct raw_switch {
 struct batch {
 	uint64_t start_mono_ns;
 	uint64_t end_mono_ns;
+	uint64_t drained_mono_ns;   /* what was in the ring by then is here, or was before */
 	int64_t unix_minus_mono_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC when it was closed */
 	int64_t period_ns;          /* nominal time between ticks */
 	int64_t wait_period_ns;     /* likewise between visits of waiting threads; 0: none */

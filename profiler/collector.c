@@ -428,6 +428,7 @@ static void keep_record(void *ctx, const void *record, size_t size_bytes)
 static void round_once(struct collector *collector)
 {
 	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	collector->batch->drained_mono_ns = now_mono_ns;
 	sampler_drain(collector->options.sampler, keep_record, collector);
 	drain_sideband(collector, now_mono_ns);
 	intake_take(collector->intake);

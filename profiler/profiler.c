@@ -23,10 +23,12 @@ enum {
 };
 
 static const int64_t SWEEP_EVERY_NS = 10 * NS_PER_S;
+static const int64_t DELIVERY_WAIT_NS = 5 * NS_PER_S;
 
 struct profiler {
 	struct profiler_options options;
 	struct sampler *sampler;
+	struct waiting *waiting; /* NULL: only what runs is sampled */
 	struct collector *collector;
 	struct umem *umem;
 	struct unwinder *unwinder;
@@ -38,6 +40,10 @@ struct profiler {
 	struct batch_queue *queue;
 	pthread_t collector_thread, namer_thread;
 	bool collector_runs, namer_runs;
+
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t has_delivered;
+	uint64_t delivered_mono_ns; /* batch.drained_mono_ns of the last one that was delivered */
 };
 
 static bool enqueue(void *ctx, struct batch *batch)
@@ -109,6 +115,15 @@ static void tick(void *ctx, uint64_t now_mono_ns)
 	sampler_set_umem_generation(profiler->sampler, umem_generation(profiler->umem));
 }
 
+static uint64_t wait_period_ns(void *ctx)
+{
+	const struct profiler *profiler = ctx;
+	struct waiting_stats stats = {0};
+	if (profiler->waiting)
+		waiting_stats(profiler->waiting, &stats);
+	return stats.period_ns;
+}
+
 static void *run_collector(void *ctx)
 {
 	struct profiler *profiler = ctx;
@@ -147,9 +162,10 @@ static int hand_over_samples(struct profiler *profiler, const struct batch *batc
 {
 	const struct profile *profiles[2];
 	size_t count = 0;
-	if (named->cpu->sample_count || !named->offcpu->sample_count)
+	bool skips_cpu = profiler->options.skips_cpu;
+	if (named->cpu->sample_count || (!skips_cpu && !named->offcpu->sample_count))
 		profiles[count++] = named->cpu;
-	if (named->offcpu->sample_count)
+	if (named->offcpu->sample_count || (skips_cpu && !named->cpu->sample_count))
 		profiles[count++] = named->offcpu;
 	return profiler->options.deliver(profiler->options.ctx, profiles, count, &batch->delta,
 					 err);
@@ -171,6 +187,14 @@ static void deliver(struct profiler *profiler, struct batch *batch)
 		collector_stored(profiler->collector, batch);
 }
 
+static void note_delivery(struct profiler *profiler, const struct batch *batch)
+{
+	pthread_mutex_lock(&profiler->lock);
+	profiler->delivered_mono_ns = batch->drained_mono_ns;
+	pthread_cond_broadcast(&profiler->has_delivered);
+	pthread_mutex_unlock(&profiler->lock);
+}
+
 static void *run_namer(void *ctx)
 {
 	struct profiler *profiler = ctx;
@@ -180,6 +204,7 @@ static void *run_namer(void *ctx)
 		if (!batch)
 			return NULL;
 		deliver(profiler, batch);
+		note_delivery(profiler, batch);
 		keep_house(profiler, clock_mono_ns());
 	}
 }
@@ -212,6 +237,29 @@ static int open_unwinder(struct profiler *profiler, struct err *err)
 	return rc ? rc : row_loader_new(&profiler->row_loader, profiler->unwinder, err);
 }
 
+static int open_waiting(struct profiler *profiler, struct err *err)
+{
+	const struct profiler_options *options = &profiler->options;
+	struct waiting_options waiting = {
+		.sampler = profiler->sampler,
+		.rate_hz = options->wait_rate_hz,
+		.takes_kernel_threads = options->takes_kernel_threads,
+		.method = options->wait_method,
+	};
+	if (!options->takes_waits && !options->needs_waits)
+		return 0;
+	struct err wait_err = {0};
+	int rc = waiting_open(&profiler->waiting, &waiting, &wait_err);
+	if (!rc)
+		return 0;
+	if (options->needs_waits)
+		return err_set(err, rc, "%s", wait_err.text);
+	char text[sizeof(wait_err.text) + 64];
+	snprintf(text, sizeof(text), "%s; only what runs is sampled", wait_err.text);
+	warn(profiler, text);
+	return 0;
+}
+
 static int open_parts(struct profiler *profiler, struct err *err)
 {
 	const struct profiler_options *options = &profiler->options;
@@ -225,7 +273,9 @@ static int open_parts(struct profiler *profiler, struct err *err)
 	int rc = sampler_open(&profiler->sampler, &sampling, err);
 	if (rc)
 		return rc;
-	rc = open_unwinder(profiler, err);
+	rc = open_waiting(profiler, err);
+	if (!rc)
+		rc = open_unwinder(profiler, err);
 	if (rc)
 		return rc;
 	struct collector_options collecting = {
@@ -237,6 +287,7 @@ static int open_parts(struct profiler *profiler, struct err *err)
 		.forget = forget,
 		.tail = tail,
 		.tick = tick,
+		.wait_period_ns = wait_period_ns,
 		.emit = enqueue,
 		.warn = warn,
 		.ctx = profiler,
@@ -264,7 +315,9 @@ static int start(struct profiler *profiler, struct err *err)
 	if (rc)
 		return err_set(err, -rc, "start a thread: %m");
 	profiler->namer_runs = true;
-	rc = sampler_start(profiler->sampler, err);
+	rc = profiler->options.skips_cpu ? 0 : sampler_start(profiler->sampler, err);
+	if (!rc && profiler->waiting)
+		rc = waiting_start(profiler->waiting, err);
 	if (rc)
 		return rc;
 	rc = pthread_create(&profiler->collector_thread, NULL, run_collector, profiler);
@@ -274,11 +327,22 @@ static int start(struct profiler *profiler, struct err *err)
 	return 0;
 }
 
+static void init_lock(struct profiler *profiler)
+{
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&profiler->lock, NULL);
+	pthread_cond_init(&profiler->has_delivered, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 int profiler_open(struct profiler **out, const struct profiler_options *options, struct err *err)
 {
 	AUTO(profiler) profiler = calloc(1, sizeof(*profiler));
 	if (!profiler)
 		return err_set(err, -ENOMEM, "profiler: %m");
+	init_lock(profiler);
 	profiler->options = *options;
 	if (!options->rate_hz)
 		profiler->options.rate_hz = DEFAULT_RATE_HZ;
@@ -298,6 +362,9 @@ int profiler_open(struct profiler **out, const struct profiler_options *options,
 void profiler_stop(struct profiler *profiler)
 {
 	bool collected = profiler->collector_runs;
+	/* Its last pass sends what is pending, and the collector must be there to take it. */
+	if (profiler->waiting)
+		waiting_stop(profiler->waiting);
 	if (collected) {
 		collector_wake(profiler->collector);
 		pthread_join(profiler->collector_thread, NULL);
@@ -324,11 +391,30 @@ void profiler_free(struct profiler *profiler)
 	row_loader_free(profiler->row_loader); /* before the collector, which counts tails */
 	namer_free(profiler->namer);
 	quality_free(profiler->quality);
+	waiting_free(profiler->waiting);
 	collector_free(profiler->collector);
 	unwinder_free(profiler->unwinder);
 	umem_free(profiler->umem);
 	sampler_free(profiler->sampler);
+	pthread_cond_destroy(&profiler->has_delivered);
+	pthread_mutex_destroy(&profiler->lock);
 	free(profiler);
+}
+
+void profiler_flush_waits(struct profiler *profiler)
+{
+	if (!profiler->waiting)
+		return;
+	waiting_flush(profiler->waiting);
+	uint64_t wanted_mono_ns = (uint64_t)clock_mono_ns();
+	int64_t until_mono_ns = (int64_t)wanted_mono_ns + DELIVERY_WAIT_NS;
+	struct timespec until = {.tv_sec = until_mono_ns / NS_PER_S,
+				 .tv_nsec = until_mono_ns % NS_PER_S};
+	int rc = 0;
+	pthread_mutex_lock(&profiler->lock);
+	while (profiler->delivered_mono_ns < wanted_mono_ns && !rc)
+		rc = pthread_cond_timedwait(&profiler->has_delivered, &profiler->lock, &until);
+	pthread_mutex_unlock(&profiler->lock);
 }
 
 static uint64_t timeval_ns(struct timeval tv)
@@ -383,7 +469,9 @@ void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)
 	count_stacks(profiler, counts, stats);
 	stats->bpf_run_ns = counts[STAT_RUN_NS];
 	stats->bpf_runs = counts[STAT_RUNS];
-	stats->rate_hz = profiler->options.rate_hz;
+	stats->rate_hz = profiler->options.skips_cpu ? 0 : profiler->options.rate_hz;
+	if (profiler->waiting)
+		waiting_stats(profiler->waiting, &stats->waiting);
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
 	stats->cpu_user_ns = timeval_ns(usage.ru_utime);

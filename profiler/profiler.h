@@ -17,6 +17,7 @@
 #include "profile/stack_quality.h"
 #include "profiler/switches.h"
 #include "profiler/symbols.h"
+#include "profiler/waiting.h"
 
 struct profiler; /* opaque */
 
@@ -31,6 +32,13 @@ struct profiler_options {
 		*symbols;  /* what knows names; borrowed until the stop; NULL: symbol tables only */
 	const pid_t *pids; /* only these processes and their descendants; NULL: all */
 	size_t pid_count;
+	bool skips_cpu; /* take no samples of what runs */
+	/* Sample waiting threads. Where this kernel cannot, that is one warning; or the end, with
+	 * needs_waits. */
+	bool takes_waits, needs_waits;
+	uint32_t wait_rate_hz; /* 0: 20 */
+	enum waiting_method wait_method;
+	bool takes_kernel_threads; /* as far as waiting goes */
 	/* Takes a finished batch (borrowed): one profile for each type of which there are samples, or
 	 * one that is empty; and what the ledgers moved by since the last batch. Called on the
 	 * namer's thread. What it returns other than 0 counts the batch as dropped (store_failed). */
@@ -50,6 +58,10 @@ int profiler_open(struct profiler **out, const struct profiler_options *options,
 void profiler_stop(struct profiler *profiler);
 void profiler_free(struct profiler *profiler); /* stops first; NULL is fine */
 AUTO_DEFINE(profiler)
+
+/* Returns when all that threads waited up to now was delivered, or after some seconds: a wait that
+ * goes on is told of every 10 s only. Any thread, not deliver()'s. */
+void profiler_flush_waits(struct profiler *profiler);
 
 /* Any thread, any time between open and free. */
 void profiler_stats(struct profiler *profiler, struct sampler_stats *stats);
