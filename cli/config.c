@@ -18,9 +18,11 @@ struct reading {
 	uint32_t seen; /* a bit for each of names[] */
 };
 
-static const char *const names[] = {"listen",   "data",       "rate",
-				    "max-disk", "max-memory", "ring-bytes",
-				    "insecure", "debug-dirs", "debuginfod-urls"};
+static const char *const names[] = {
+	"listen",          "data",       "rate",      "max-disk",
+	"max-memory",      "ring-bytes", "insecure",  "debug-dirs",
+	"debuginfod-urls", "waiting",    "wait-rate", "kernel-threads",
+};
 
 /* Once is enough. inih takes an indented line for more of the setting before it, so this is also
  * what says that such a line is not read as it was meant. */
@@ -66,6 +68,13 @@ static int take_rate(uint32_t *target, const char *value, struct err *err)
 	return option_rate(*target ? &ignored : target, value, err);
 }
 
+static int take_waiting(struct serve_config *config, const char *value, struct err *err)
+{
+	const char *ignored;
+	int rc = option_waiting(&ignored, value, err);
+	return rc ? rc : take_text(&config->waits.method, &config->texts[4], value);
+}
+
 static int take_flag(bool *target, const char *value, struct err *err)
 {
 	if (!strcmp(value, "true") || !strcmp(value, "yes"))
@@ -94,6 +103,12 @@ static int take_setting(struct serve_config *config, const char *name, const cha
 		return take_memory(&config->max_memory_bytes, value, err);
 	if (!strcmp(name, "ring-bytes"))
 		return take_size(&config->ring_bytes, value, err);
+	if (!strcmp(name, "waiting"))
+		return take_waiting(config, value, err);
+	if (!strcmp(name, "wait-rate"))
+		return take_rate(&config->waits.rate_hz, value, err);
+	if (!strcmp(name, "kernel-threads"))
+		return take_flag(&config->waits.takes_kernel_threads, value, err);
 	return take_flag(&config->insecure, value, err);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cli/naming.h"
+#include "cli/waits.h"
 
 struct serve_config {
 	const char *listen;
@@ -19,7 +20,8 @@ struct serve_config {
 	uint64_t max_memory_bytes;
 	bool insecure;
 	struct naming_config naming;
-	char *texts[4]; /* strings of the file; owned */
+	struct waits_config waits;
+	char *texts[5]; /* strings of the file; owned */
 };
 
 /* Everything that the command line left open is filled in. -EINVAL names file and line. */

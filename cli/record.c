@@ -17,6 +17,7 @@
 #include "cli/naming.h"
 #include "cli/output.h"
 #include "cli/signals.h"
+#include "cli/waits.h"
 #include "profiler/profiler.h"
 
 enum { MAX_PIDS = 1024, MAX_OUTPUT_BYTES = 1 << 30, MAX_NAMES_S = 20 };
@@ -27,6 +28,8 @@ struct record_config {
 	uint32_t rate_hz;
 	uint64_t max_memory_bytes;
 	struct naming_config naming;
+	struct waits_config waits;
+	enum profile_type type;
 	pid_t pids[MAX_PIDS];
 	size_t pid_count;
 };
@@ -56,6 +59,11 @@ static int option_pids(void *target, const char *value, struct err *err)
 	}
 }
 
+static int option_type(void *target, const char *value, struct err *err)
+{
+	return profile_type_parse(value, target, err);
+}
+
 static const struct option_spec record_options[] = {
 	{"output", 'o', "FILE", "where to write; .pb.gz (pprof) or .folded (default profile.pb.gz)",
 	 option_string, offsetof(struct record_config, output)},
@@ -65,7 +73,10 @@ static const struct option_spec record_options[] = {
 	 offsetof(struct record_config, rate_hz)},
 	{"max-memory", 0, "BYTES", "memory, mostly for unwind information (default 256M)",
 	 option_memory, offsetof(struct record_config, max_memory_bytes)},
+	{"type", 't', "TYPE", "cpu (what runs, the default), offcpu (what waits) or wall (both)",
+	 option_type, offsetof(struct record_config, type)},
 	NAMING_OPTIONS(struct record_config, naming),
+	WAITS_OPTIONS(struct record_config, waits),
 	{"pid", 'p', "PID,...", "only these processes and what they start", option_pids, 0},
 };
 
@@ -244,6 +255,9 @@ static int take(const struct record_config *config, struct recording *recording,
 		.warn = warn,
 		.ctx = recording,
 	};
+	waits_apply(&config->waits, &options);
+	options.skips_cpu = config->type == PROFILE_OFFCPU;
+	options.takes_waits = options.needs_waits = config->type != PROFILE_CPU;
 	AUTO(profiler) profiler = NULL;
 	int rc = profiler_open(&profiler, &options, err);
 	if (!rc && child)
@@ -282,7 +296,7 @@ static int record(struct record_config *config, char **command)
 	struct child *started = command ? &child : NULL;
 	AUTO(profile) profile = NULL;
 	signals_block();
-	int rc = profile_new(&profile, PROFILE_CPU);
+	int rc = profile_new(&profile, config->type);
 	if (rc)
 		err_set(&err, rc, "profile: %m");
 	if (!rc && command)
@@ -311,7 +325,7 @@ static int record(struct record_config *config, char **command)
 
 static int run_record(int argc, char **argv)
 {
-	struct record_config config = {.output = "profile.pb.gz"};
+	struct record_config config = {.output = "profile.pb.gz", .type = PROFILE_CPU};
 	struct err err = {0};
 	int first;
 	int code = options_parse(&command_record, &config, argc, argv, &first);
@@ -319,6 +333,11 @@ static int run_record(int argc, char **argv)
 		return code;
 	if (output_check(config.output, &err))
 		return usage_error(&command_record, "%s", err.text);
+	if (config.type != PROFILE_CPU && config.waits.method &&
+	    !strcmp(config.waits.method, "off"))
+		return usage_error(&command_record,
+				   "--type %s is of what waits: not with --waiting off",
+				   profile_type_name(config.type));
 	if (config.pid_count && first < argc)
 		return usage_error(&command_record, "give either --pid or a command");
 	return record(&config, first < argc ? argv + first : NULL);

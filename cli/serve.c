@@ -32,6 +32,7 @@ static const struct option_spec serve_options[] = {
 	{"ring-bytes", 0, "BYTES", "memory between kernel and user space (default 8M)",
 	 option_bytes, offsetof(struct serve_config, ring_bytes)},
 	NAMING_OPTIONS(struct serve_config, naming),
+	WAITS_OPTIONS(struct serve_config, waits),
 	{"insecure", 0, NULL, "allow --listen beyond this machine, without TLS", option_flag,
 	 offsetof(struct serve_config, insecure)},
 	{"config", 'c', "FILE", "read these options from FILE, one `name = value` a line",
@@ -158,6 +159,7 @@ static int open_profiler(struct serving *serving, const struct serve_config *con
 		.warn = warn,
 		.ctx = serving,
 	};
+	waits_apply(&config->waits, &profiling);
 	return profiler_open(&serving->profiler, &profiling, err);
 }
 
