@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NOINLINE __attribute__((noinline, noclone))
+/* Each function stays one of its own, also beside one that does the same. */
+#define NOINLINE __attribute__((noinline, noclone, no_icf))
 /* After a call: it is no tail call, and its caller stays on the stack. */
 #define STAY() __asm__ volatile("" ::: "memory")
 
