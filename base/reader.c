@@ -23,7 +23,7 @@ int64_t reader_zigzag(struct reader *r)
 	return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
 }
 
-int64_t reader_sleb(struct reader *r)
+int64_t reader_sleb_long(struct reader *r)
 {
 	uint64_t value = 0;
 	unsigned int shift = 0;
@@ -56,12 +56,4 @@ const char *reader_cstr(struct reader *r)
 	const char *text = (const char *)r->pos;
 	r->pos = nul + 1;
 	return text;
-}
-
-struct reader reader_sub(struct reader *r, size_t len_bytes)
-{
-	const void *bytes = reader_bytes(r, len_bytes);
-	struct reader sub = reader_of(bytes, r->bad ? 0 : len_bytes);
-	sub.bad = r->bad;
-	return sub;
 }

@@ -87,13 +87,37 @@ static inline uint64_t reader_varint(struct reader *r)
 {
 	if (!r->bad && r->pos < r->end && *r->pos < 0x80)
 		return *r->pos++;
-	return reader_varint_long(r);
+	/* By a copy: a reader of which no address is given away can stay in registers. */
+	struct reader rest = *r;
+	uint64_t value = reader_varint_long(&rest);
+	*r = rest;
+	return value;
 }
 
-int64_t reader_zigzag(struct reader *r); /* protobuf sint64 */
-int64_t reader_sleb(struct reader *r);   /* SLEB128, DWARF 5 section 7.6 */
+int64_t reader_zigzag(struct reader *r);    /* protobuf sint64 */
+int64_t reader_sleb_long(struct reader *r); /* of reader_sleb() */
+
+/* SLEB128, DWARF 5 section 7.6; more than 64 bits is bad. */
+static inline int64_t reader_sleb(struct reader *r)
+{
+	if (!r->bad && r->pos < r->end && *r->pos < 0x80) {
+		int64_t value = *r->pos++;
+		return (value ^ 0x40) - 0x40; /* of 7 bits the highest is the sign */
+	}
+	struct reader rest = *r; /* as above */
+	int64_t value = reader_sleb_long(&rest);
+	*r = rest;
+	return value;
+}
 
 /* A NUL-terminated string inside the input, borrowed; NULL (and bad) without its NUL. */
 const char *reader_cstr(struct reader *r);
+
 /* The next len_bytes as a reader of their own, skipped here. Bad when there are fewer. */
-struct reader reader_sub(struct reader *r, size_t len_bytes);
+static inline struct reader reader_sub(struct reader *r, size_t len_bytes)
+{
+	const void *bytes = reader_bytes(r, len_bytes);
+	struct reader sub = reader_of(bytes, r->bad ? 0 : len_bytes);
+	sub.bad = r->bad;
+	return sub;
+}
