@@ -62,6 +62,7 @@ enum wait_flag {
 	WAIT_IS_IO = 1 << 1,        /* task_struct.in_iowait */
 	WAIT_IS_PREEMPTED = 1 << 2, /* it did not give up the CPU by itself */
 	WAIT_IS_EXIT = 1 << 3,      /* the thread's last record: it has ended */
+	WAIT_IS_THROTTLED = 1 << 4, /* runnable, but the CPU quota of its cgroup is used up */
 };
 
 /* A thread waited for weight_ns until sample.end_mono_ns (sample.weight_ns is 0). What it waited
@@ -304,3 +305,100 @@ enum stat_index {
 	STAT_WAIT_PASS_NS,   /* time spent in passes */
 	STAT_COUNT,
 };
+
+/*
+ * Tracing of every switch (bpf/exact.bpf.c): what its maps hold.
+ */
+
+/* Indexes of its per-CPU counters. Each switch of a thread off a CPU ends in exactly one of those
+ * from TRACE_OTHERS to TRACE_RING_FULL, or the wait goes on. Append only, never renumber. */
+enum trace_stat {
+	TRACE_SEEN,        /* threads that left a CPU */
+	TRACE_OTHERS,      /* filtered: of a process, thread or cgroup that was not asked for */
+	TRACE_STATES,      /* filtered: in a state that was not asked for */
+	TRACE_SHORT,       /* filtered: shorter than asked for */
+	TRACE_LONG,        /* filtered: longer */
+	TRACE_ENDED,       /* not a wait: the thread has ended */
+	TRACE_UNSAMPLED,   /* counted exactly, but without a stack */
+	TRACE_SENT,        /* struct rec_switch handed to user space */
+	TRACE_NO_THREAD,   /* lost: more threads than there is room for */
+	TRACE_MISSED,      /* lost: nobody told when the wait ended */
+	TRACE_NO_SCRATCH,  /* lost: no scratch memory */
+	TRACE_RING_FULL,   /* lost: the ring buffer was full */
+	TRACE_STACKS_LOST, /* stacks that did not fit in it; waits name them in vain */
+	TRACE_DELAYS,      /* struct trace_delay written, over old ones in the end */
+	TRACE_PAIRS_LOST,  /* preemptions that did not fit in their table */
+	TRACE_STAT_COUNT,
+};
+
+/* Slot i counts times of [2^i, 2^(i+1)) us, slot 0 those below 2 us, the last one all above. */
+#define TRACE_SLOTS 30
+
+enum trace_times {
+	TRACE_QUEUED,  /* on a run queue, ready to run */
+	TRACE_RUNNING, /* on a CPU, from one switch to the next */
+	TRACE_OFF,     /* off the CPU, all reasons */
+	TRACE_TIMES,
+};
+
+enum trace_off {
+	TRACE_OFF_SLEEP,     /* until it was woken */
+	TRACE_OFF_PREEMPTED, /* runnable, its CPU was given to another */
+	TRACE_OFF_NEW,       /* not yet run */
+};
+
+/* One thread. Times are exact, whether stacks are taken or not. */
+struct trace_thread {
+	struct rec_switch rec; /* the wait under way, if its stack was taken */
+	__u64 out_mono_ns;     /* 0: it is on a CPU, or nobody knows */
+	__u64 waking_mono_ns;  /* 0: not woken yet */
+	__u64 in_mono_ns;      /* when it was last given a CPU; 0: not known */
+	__u64 mean_ns;         /* how long it waits, decayed */
+	__u64 sleep_ns;        /* sums: until it was woken, */
+	__u64 queued_ns;       /* from there on, */
+	__u64 preempted_ns;    /* runnable all the time, */
+	__u64 throttled_ns;    /* runnable, and the quota of its cgroup was used up */
+	__u64 running_ns;
+	__u64 waits;
+	__u64 kept_ns; /* of waits that pass all filters */
+	__u64 kept_waits;
+	__u64 cgroup_id; /* as of its last switch off a CPU */
+	__u32 pid;
+	__u32 tid;
+	__u32 off;          /* enum trace_off */
+	__u32 fate;         /* what is to become of the wait, see bpf/exact.bpf.c */
+	__u32 is_throttled; /* while it waited */
+	__u32 other_tid;
+	char comm[ABI_COMM_BYTES];
+	char other_comm[ABI_COMM_BYTES];
+	__u32 slots[TRACE_TIMES][TRACE_SLOTS];
+};
+_Static_assert(sizeof(struct trace_thread) == 688, "layout changed: bump ABI_VERSION");
+
+/* A thread that had to wait on a run queue for longer than asked for. */
+struct trace_delay {
+	__u64 in_mono_ns;
+	__u64 delay_ns;
+	__u32 pid;
+	__u32 tid;
+	__u32 other_tid; /* who had the CPU just before */
+	__u32 cpu;
+	char comm[ABI_COMM_BYTES];
+	char other_comm[ABI_COMM_BYTES];
+};
+_Static_assert(sizeof(struct trace_delay) == 64, "layout changed: bump ABI_VERSION");
+
+#define TRACE_MAX_DELAYS 4096 /* a power of two */
+
+/* Who took the CPU from whom. */
+struct trace_pair {
+	char comm[ABI_COMM_BYTES];
+	char other_comm[ABI_COMM_BYTES];
+};
+_Static_assert(sizeof(struct trace_pair) == 32, "layout changed: bump ABI_VERSION");
+
+struct trace_pair_sum {
+	__u64 preemptions;
+	__u64 preempted_ns;
+};
+_Static_assert(sizeof(struct trace_pair_sum) == 16, "layout changed: bump ABI_VERSION");

@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 struct kernel_btf {
@@ -53,4 +54,20 @@ bool kernel_btf_has_enumerator(const struct kernel_btf *kernel, const char *enum
 			return true;
 	}
 	return false;
+}
+
+/* typedef void (*btf_trace_NAME)(void *, ...): include/trace/bpf_probe.h */
+unsigned kernel_btf_tracepoint_args(const struct kernel_btf *kernel, const char *name)
+{
+	char type_name[128];
+	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
+	int id = btf__find_by_name_kind(kernel->btf, type_name, BTF_KIND_TYPEDEF);
+	if (id <= 0)
+		return 0;
+	const struct btf_type *type = btf__type_by_id(kernel->btf, (uint32_t)id);
+	type = btf__type_by_id(kernel->btf, type->type);
+	if (!type || !btf_is_ptr(type))
+		return 0;
+	type = btf__type_by_id(kernel->btf, type->type);
+	return type && btf_is_func_proto(type) && btf_vlen(type) > 0 ? btf_vlen(type) - 1 : 0;
 }

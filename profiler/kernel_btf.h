@@ -24,3 +24,5 @@ bool kernel_btf_has_struct(const struct kernel_btf *kernel, const char *name);
 /* "bpf_func_id", "BPF_FUNC_loop": helpers, map types and the like are numbered there. */
 bool kernel_btf_has_enumerator(const struct kernel_btf *kernel, const char *enum_name,
 			       const char *name);
+/* "sched_switch": how many arguments the tracepoint hands to programs; 0: there is none. */
+unsigned kernel_btf_tracepoint_args(const struct kernel_btf *kernel, const char *name);
