@@ -6,10 +6,11 @@
  */
 import { type CallTree, MalformedError, decodeFlameTable } from "./model/calltree";
 import type { Ledger } from "./model/ledger";
+import { REASONS } from "./model/reasons";
 import type { EndsRow, EndsTable } from "./model/stacks";
 import type { Series } from "./model/timeline";
 import type { TopTable } from "./model/toptable";
-import type { Frames, UrlState } from "./model/urlstate";
+import type { Frames, ProfileType, UrlState } from "./model/urlstate";
 
 export interface LabelValue {
 	readonly value: string;
@@ -33,6 +34,7 @@ export interface Status {
 	readonly stackProcesses: EndsTable;
 	readonly stackLibraries: EndsTable;
 	readonly symbols: SymbolsStatus | null /* null when the server names nothing */;
+	readonly waiting: WaitingStatus;
 	readonly lateTicks: number;
 	readonly processes: number;
 	readonly threads: number;
@@ -41,6 +43,12 @@ export interface Status {
 	readonly store: Readonly<Record<string, number>>;
 	readonly directory: string;
 	readonly notices: readonly string[];
+}
+
+/* The sampler of waiting threads. */
+export interface WaitingStatus {
+	readonly method: string /* "": waiting is not sampled */;
+	readonly counts: Readonly<Record<string, number>>;
 }
 
 /* An executable that has frames without a name. */
@@ -118,12 +126,20 @@ function counters(value: unknown, what: string): Readonly<Record<string, number>
 	return Object.fromEntries(entries.filter((e): e is [string, number] => typeof e[1] === "number"));
 }
 
+function profileType(f: Fields): ProfileType {
+	const type = f["type"] ?? "cpu";
+	if (type !== "cpu" && type !== "offcpu" && type !== "wall")
+		throw new MalformedError('"type" is not cpu, offcpu or wall');
+	return type;
+}
+
 export function decodeSeries(json: unknown): Series {
 	const f = fields(json, "series");
 	const points = num(f, "points");
 	const stepUs = num(f, "step_us");
 	if (stepUs <= 0) throw new MalformedError('"step_us" is not positive');
 	return {
+		type: profileType(f),
 		fromUs: num(f, "from_us"),
 		untilUs: num(f, "until_us"),
 		startUs: num(f, "start_us"),
@@ -230,6 +246,11 @@ function decodeSymbols(json: unknown): SymbolsStatus | null {
 	};
 }
 
+function decodeWaiting(json: unknown): WaitingStatus {
+	const f = fields(json ?? { method: "" }, "waiting");
+	return { method: text(f, "method"), counts: counters(f, "waiting") };
+}
+
 export function decodeStatus(json: unknown): Status {
 	const f = fields(json, "status");
 	const ledger = fields(f["ledger"] ?? {}, "ledger");
@@ -253,6 +274,7 @@ export function decodeStatus(json: unknown): Status {
 		stackProcesses: decodeEnds(quality["processes"], "comm"),
 		stackLibraries: decodeEnds(quality["libraries"], "library"),
 		symbols: decodeSymbols(f["symbols"]),
+		waiting: decodeWaiting(f["waiting"]),
 		lateTicks: count("late_ticks"),
 		processes: count("processes"),
 		threads: count("threads"),
@@ -323,12 +345,12 @@ async function askJson<T>(
 export async function fetchFlame(
 	s: Selection,
 	focus: string,
-	byComm: boolean,
+	rootBy: string,
 	frames: Frames,
 	signal: AbortSignal,
 ): Promise<CallTree> {
-	const by = [byComm ? "comm" : "", frames === "function" ? "" : frames].filter(Boolean).join(",");
-	const params = { ...select(s), focus, by, format: "table" };
+	const by = frames === "function" ? "" : frames;
+	const params = { ...select(s), focus, by, group_by: rootBy, format: "table" };
 	const response = await ask(address("api/v1/flame", params), signal);
 	return decodeFlameTable(await response.arrayBuffer());
 }
@@ -339,7 +361,9 @@ export function fetchTop(s: Selection, frames: Frames, signal: AbortSignal): Pro
 }
 
 export function fetchSeries(s: Selection, groupBy: string, signal: AbortSignal): Promise<Series> {
-	return askJson("series", { ...select(s), group_by: groupBy, limit: "8" }, decodeSeries, signal);
+	const limit = groupBy === "reason" ? REASONS.length : 8; /* of reasons all, as each has its colour */
+	const params = { ...select(s), group_by: groupBy, limit: String(limit) };
+	return askJson("series", params, decodeSeries, signal);
 }
 
 export function fetchLabels(s: Selection, signal: AbortSignal): Promise<readonly string[]> {

@@ -219,25 +219,27 @@ describe("asking", () => {
 
 	test("the address is relative to the page, and escaped", async () => {
 		answer(encode(SMALL));
-		const tree = await fetchFlame(selection, "std::a<b>", true, "function", signal);
+		const tree = await fetchFlame(selection, "std::a<b>", "comm", "function", signal);
 		expect(tree.count).toBe(6);
 		const url = new URL(vi.mocked(fetch).mock.calls[0]![0] as string);
 		expect(url.pathname).toBe("/behind/proxy/api/v1/flame");
 		expect(Object.fromEntries(url.searchParams)).toEqual({
 			...selection,
 			focus: "std::a<b>",
-			by: "comm",
+			group_by: "comm",
 			format: "table",
 		});
 	});
 	test.each([
-		[false, "function", null],
-		[false, "line", "line"],
-		[true, "library", "comm,library"],
-	] as const)("what a frame is: comm %s, %s", async (byComm, frames, by) => {
+		["", "function"],
+		["", "line"],
+		["reason", "library"],
+	] as const)("what a frame is: by %s, %s", async (rootBy, frames) => {
 		answer(encode(SMALL));
-		await fetchFlame(selection, "", byComm, frames, signal);
-		expect(new URL(vi.mocked(fetch).mock.calls[0]![0] as string).searchParams.get("by")).toBe(by);
+		await fetchFlame(selection, "", rootBy, frames, signal);
+		const params = new URL(vi.mocked(fetch).mock.calls[0]![0] as string).searchParams;
+		expect(params.get("by")).toBe(frames === "function" ? null : frames);
+		expect(params.get("group_by")).toBe(rootBy || null);
 		answer(JSON.stringify({ total_us: 0, samples: 0, functions: 0, rows: [] }));
 		await fetchTop(selection, frames, signal);
 		const asked = new URL(vi.mocked(fetch).mock.calls[0]![0] as string).searchParams;

@@ -3,12 +3,11 @@
  * console, a broken rule of the CSP or a failed request is a failure. Screenshots go to
  * HEARTH_SHOTS or the directory for temporary files.
  */
-import { mkdirSync } from "node:fs";
-import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Mock, startMock } from "./mock-server/server";
 import {
-	SHOTS,
+	DIST,
 	canvas,
 	clickFlame,
 	colorCount,
@@ -19,21 +18,13 @@ import {
 	pixels,
 	ready,
 	shot,
+	startBrowser,
 	until,
+	visitPage,
 } from "./screen";
 
 const REAL = process.env["HEARTH_URL"];
 const NOW_US = 1795305600e6; /* 2026-11-22T00:00:00Z */
-const ARGS = [
-	"--no-sandbox",
-	"--disable-gpu",
-	"--disable-quic",
-	"--no-first-run",
-	"--disable-background-networking",
-	"--disable-component-update",
-	"--disable-sync",
-];
-const WIDE = { width: 1600, height: 1000 };
 const NARROW = { width: 390, height: 800 };
 
 let browser: Browser;
@@ -41,49 +32,27 @@ let mock: Mock | null = null;
 let url = "";
 
 beforeAll(async () => {
-	mkdirSync(SHOTS, { recursive: true });
 	if (!REAL)
 		mock = await startMock({
-			dist: process.env.HEARTH_UI_DIST ?? new URL("../dist", import.meta.url).pathname,
+			dist: DIST,
 			nowUs: NOW_US,
 			stacks: 3000,
 			hasWaiting: false,
 		});
 	url = REAL ? new URL("/", REAL).href : mock!.url;
-	browser = await chromium.launch({
-		executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-		args: ARGS,
-	});
+	browser = await startBrowser();
 });
 afterAll(async () => {
 	await browser?.close();
 	await mock?.close();
 });
 
-/* Runs the steps on a new page; then nothing may have been said on the console. */
-async function visit(
+const visit = (
 	query: string,
 	options: BrowserContextOptions,
 	steps: (page: Page) => Promise<void>,
-	allowed = /^$/,
-): Promise<void> {
-	const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
-	const page = await context.newPage();
-	const said: string[] = [];
-	page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
-	page.on("pageerror", (error) => said.push(`error: ${error.message}`));
-	page.on(
-		"response",
-		(response) => response.status() >= 400 && said.push(`${response.status()} ${response.url()}`),
-	);
-	try {
-		await page.goto(url + query);
-		await steps(page);
-		expect(said.filter((line) => !allowed.test(line))).toEqual([]);
-	} finally {
-		await context.close();
-	}
-}
+	allowed?: RegExp,
+): Promise<void> => visitPage(browser, url + query, options, steps, allowed);
 
 describe("the screen", () => {
 	test("shows a timeline and a flame graph, in both themes", async () => {
@@ -410,7 +379,7 @@ describe("the flame graph", () => {
 			await page.getByRole("button", { name: "Root at the bottom" }).click();
 			await until("another picture", async () => (await pixels(page)) !== icicle);
 			expect(param(page, "layout")).toBe("flame");
-			await page.getByLabel("by comm").check();
+			await page.getByLabel("First level by").selectOption("comm");
 			await until("by comm", () => param(page, "by") === "comm");
 			await page.waitForTimeout(300);
 			await shot(page, "flame-by-comm");
@@ -691,7 +660,7 @@ describe.skipIf(REAL)("with a server that can be told what to do", () => {
 	});
 	test("100,000 frames: zooming stays fluent", async () => {
 		const big = await startMock({
-			dist: process.env.HEARTH_UI_DIST ?? new URL("../dist", import.meta.url).pathname,
+			dist: DIST,
 			nowUs: NOW_US,
 			stacks: 12_000,
 			hasWaiting: true,

@@ -1,9 +1,59 @@
 /* screen: what a test sees of the page, and how it points at it. */
+import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
+import { expect } from "vitest";
+
+const ARGS = [
+	"--no-sandbox",
+	"--disable-gpu",
+	"--disable-quic",
+	"--no-first-run",
+	"--disable-background-networking",
+	"--disable-component-update",
+	"--disable-sync",
+];
+const WIDE = { width: 1600, height: 1000 };
+
+/* Where the built page is. */
+export const DIST = process.env["HEARTH_UI_DIST"] ?? new URL("../dist", import.meta.url).pathname;
 
 export const SHOTS = process.env["HEARTH_SHOTS"] ?? join(tmpdir(), "hearth-shots");
+
+export function startBrowser(): Promise<Browser> {
+	mkdirSync(SHOTS, { recursive: true });
+	return chromium.launch({
+		executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+		args: ARGS,
+	});
+}
+
+/* Runs the steps on a new page; then nothing may have been said on the console. */
+export async function visitPage(
+	browser: Browser,
+	address: string,
+	options: BrowserContextOptions,
+	steps: (page: Page) => Promise<void>,
+	allowed = /^$/,
+): Promise<void> {
+	const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+	const page = await context.newPage();
+	const said: string[] = [];
+	page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+	page.on("pageerror", (error) => said.push(`error: ${error.message}`));
+	page.on(
+		"response",
+		(response) => response.status() >= 400 && said.push(`${response.status()} ${response.url()}`),
+	);
+	try {
+		await page.goto(address);
+		await steps(page);
+		expect(said.filter((line) => !allowed.test(line))).toEqual([]);
+	} finally {
+		await context.close();
+	}
+}
 
 export const canvas = (page: Page) => page.locator(".flame-scroll");
 export const param = (page: Page, key: string): string | null => new URL(page.url()).searchParams.get(key);

@@ -1,6 +1,8 @@
 /*
  * timeline: a series answer as stacked curves in cores, with gaps and losses.
  */
+import { reasonPlace } from "./reasons";
+import type { ProfileType } from "./urlstate";
 
 export interface Line {
 	readonly name: string;
@@ -9,6 +11,7 @@ export interface Line {
 }
 
 export interface Series {
+	readonly type: ProfileType;
 	readonly fromUs: number;
 	readonly untilUs: number;
 	readonly startUs: number;
@@ -47,9 +50,15 @@ function foldRest(lines: readonly Line[], keep: number): readonly Line[] {
 	return [...named, { name: OTHER, totalUs: rest.reduce((sum, line) => sum + line.totalUs, 0), weightUs }];
 }
 
+/* Of reasons all, in their own order. */
+function inOrder(lines: readonly Line[]): readonly Line[] {
+	return [...lines].sort((a, b) => reasonPlace(a.name) - reasonPlace(b.name));
+}
+
 /* Samples reach the store a second or two after they were taken, so the last steps before now
- * are still being filled. */
+ * are still being filled. A wait that goes on comes in parts of ten seconds. */
 const SETTLE_US = 3e6;
+const WAITS_SETTLE_US = 11e6;
 const SETTLE_SHARE = 0.1; /* of the range, at most */
 
 /* How much of a step lies in the range and is long enough ago to have been stored. */
@@ -67,9 +76,15 @@ function divisorUs(s: Series, point: number): number {
 	return isCut && covered < s.stepUs ? Math.max(covered, s.stepUs / 20) : s.stepUs;
 }
 
+/* Since when waits may still be missing; null: all of the range is there. */
+export function arrivingSince(s: Series, nowUs: number): number | null {
+	const sinceUs = nowUs - WAITS_SETTLE_US;
+	return s.type !== "cpu" && s.untilUs > sinceUs ? Math.max(s.fromUs, sinceUs) : null;
+}
+
 export function stackSeries(s: Series, keep = 8): Stack {
 	const points = s.coveredUs.length;
-	const lines = foldRest(s.lines, keep);
+	const lines = s.groupBy === "reason" ? inOrder(s.lines) : foldRest(s.lines, keep);
 	const seconds = Array.from({ length: points + 1 }, (_, i) => (s.startUs + i * s.stepUs) / 1e6);
 	const running = new Array<number>(points).fill(0);
 	const cores: (number | null)[][] = [];

@@ -11,6 +11,7 @@ import { WHOLE, type Span } from "./zoom";
 
 export type ProfileType = "cpu" | "offcpu" | "wall";
 export type Tab = "flame" | "table" | "status";
+export type TraceView = "waits" | "wakers" | "offwake" | "delays";
 export type Layout = "icicle" | "flame";
 export type Frames = "function" | "line" | "library";
 export type SortKey = "self" | "total" | "samples" | "name" | "mapping";
@@ -20,9 +21,9 @@ export interface UrlState {
 	readonly query: string;
 	readonly from: string;
 	readonly until: string;
-	readonly groupBy: string;
+	readonly groupBy: string /* lines of the timeline; "" is what suits the type */;
 	readonly tab: Tab;
-	readonly byComm: boolean;
+	readonly rootBy: string /* label that is a first level of the flame graph; "" is none */;
 	readonly frames: Frames /* what one frame, or row of the table, is */;
 	readonly focus: string /* only stacks with this function; "" is all */;
 	readonly zoom: string /* nodepath */;
@@ -34,6 +35,9 @@ export interface UrlState {
 	readonly filter: string /* of the table */;
 	readonly qualitySort: QualityKey /* of the tables of the status */;
 	readonly qualityAscending: boolean;
+	readonly hasSide: boolean /* the table of what is waited on */;
+	readonly trace: number /* whose result covers the screen; 0: none */;
+	readonly traceView: TraceView;
 }
 
 export const DEFAULT_STATE: UrlState = {
@@ -41,9 +45,9 @@ export const DEFAULT_STATE: UrlState = {
 	query: "{}",
 	from: DEFAULT_RANGE.from,
 	until: DEFAULT_RANGE.until,
-	groupBy: "comm",
+	groupBy: "",
 	tab: "flame",
-	byComm: false,
+	rootBy: "",
 	frames: "function",
 	focus: "",
 	zoom: "",
@@ -55,11 +59,20 @@ export const DEFAULT_STATE: UrlState = {
 	filter: "",
 	qualitySort: "cut",
 	qualityAscending: false,
+	hasSide: true,
+	trace: 0,
+	traceView: "waits",
 };
+
+/* The label by which the timeline is stacked. */
+export function groupByOf(s: Pick<UrlState, "type" | "groupBy">): string {
+	return s.groupBy || (s.type === "cpu" ? "comm" : "reason");
+}
 
 const TYPES: readonly ProfileType[] = ["cpu", "offcpu", "wall"];
 const TABS: readonly Tab[] = ["flame", "table", "status"];
 const FRAMES: readonly Frames[] = ["function", "line", "library"];
+const TRACE_VIEWS: readonly TraceView[] = ["waits", "wakers", "offwake", "delays"];
 const LAYOUTS: readonly Layout[] = ["icicle", "flame"];
 const QUALITY_SORTS: readonly QualityKey[] = ["cut", "whole", "samples", "name"];
 const SORTS: readonly SortKey[] = ["self", "total", "samples", "name", "mapping"];
@@ -70,6 +83,10 @@ function oneOf<T extends string>(allowed: readonly T[], text: string | null, fal
 
 function timeOr(text: string | null, fallback: string): string {
 	return text !== null && parseTime(text, 0) !== null ? text : fallback;
+}
+
+function label(text: string | null): string {
+	return /^[A-Za-z_]\w*$/.test(text ?? "") ? text! : "";
 }
 
 function parseSpan(text: string | null): Span {
@@ -96,9 +113,9 @@ export function parseUrlState(search: string): UrlState {
 		query: text("query", d.query) || d.query,
 		from,
 		until: timeOr(p.get("until"), d.until),
-		groupBy: /^[A-Za-z_]\w*$/.test(text("group_by", "")) ? text("group_by", "") : d.groupBy,
+		groupBy: label(p.get("group_by")),
 		tab: oneOf(TABS, p.get("tab"), d.tab),
-		byComm: p.get("by") === "comm",
+		rootBy: label(p.get("by")),
 		frames: oneOf(FRAMES, p.get("frames"), d.frames),
 		focus: text("focus", d.focus),
 		zoom: isPath(zoom) ? zoom : "",
@@ -110,6 +127,9 @@ export function parseUrlState(search: string): UrlState {
 		filter: text("filter", d.filter),
 		qualitySort: oneOf(QUALITY_SORTS, stacks.replace(/^-/, ""), d.qualitySort),
 		qualityAscending: stacks !== "" && !stacks.startsWith("-"),
+		hasSide: p.get("waits_on") !== "off",
+		trace: /^[1-9]\d{0,14}$/.test(text("trace", "")) ? Number(text("trace", "")) : 0,
+		traceView: oneOf(TRACE_VIEWS, p.get("trace_view"), d.traceView),
 	};
 }
 
@@ -123,7 +143,7 @@ export function formatUrlState(s: UrlState): string {
 		["until", s.until, d.until],
 		["group_by", s.groupBy, d.groupBy],
 		["tab", s.tab, d.tab],
-		["by", s.byComm ? "comm" : "", ""],
+		["by", s.rootBy, d.rootBy],
 		["frames", s.frames, d.frames],
 		["focus", s.focus, d.focus],
 		["zoom", s.zoom, d.zoom],
@@ -132,6 +152,9 @@ export function formatUrlState(s: UrlState): string {
 		["layout", s.layout, d.layout],
 		["sort", (s.ascending ? "" : "-") + s.sort, `-${d.sort}`],
 		["filter", s.filter, d.filter],
+		["waits_on", s.hasSide ? "" : "off", ""],
+		["trace", s.trace > 0 ? String(s.trace) : "", ""],
+		["trace_view", s.traceView, d.traceView],
 		["stacks", (s.qualityAscending ? "" : "-") + s.qualitySort, `-${d.qualitySort}`],
 	];
 	const parts = plain

@@ -14,6 +14,7 @@ import {
 	fetchTop,
 } from "../api";
 import { formatClock, formatSpan } from "../model/format";
+import { REASONS, toggleReason, withoutLabel } from "../model/reasons";
 import { parseSelector, selectorText, withCondition } from "../model/selector";
 import {
 	DEFAULT_RANGE,
@@ -28,15 +29,17 @@ import {
 	shiftRange,
 	widenRange,
 } from "../model/timerange";
-import type { ProfileType, Tab, UrlState } from "../model/urlstate";
+import { type ProfileType, type Tab, type UrlState, groupByOf } from "../model/urlstate";
 import { FlameView } from "./flame";
 import { Header } from "./header";
+import { ReasonLegend } from "./legend";
 import { type Go, type Loaded, useBeat, useLoad, useTheme, useUrlState } from "./hooks";
 import { SelectorBar } from "./selectorbar";
 import { StatusView } from "./status";
 import { TableView } from "./table";
 import { TimePicker } from "./timepicker";
 import { Timeline } from "./timeline";
+import { HideIdle, WaitsOn, useValuesBeside } from "./waiting";
 
 const BEAT_MS = 5000;
 const TABS: readonly { readonly tab: Tab; readonly name: string }[] = [
@@ -52,13 +55,26 @@ const TYPES: Readonly<
 	wall: { name: "Wall", use: "Wall-clock time", title: "Running and waiting" },
 };
 
-/* Waiting is shown where there is some: a server that does not sample it has nothing to pick. */
-function useHasWaiting(selection: Selection, slowBeat: number): boolean {
+/* Waiting can be picked where it is sampled, or where there is some from before. */
+function useHasWaiting(selection: Selection, status: Status | null, slowBeat: number): boolean {
+	const isSampled = status !== null && status.waiting.method !== "";
 	const probe: Selection = { type: "offcpu", query: "{}", from: selection.from, until: selection.until };
-	const found = useLoad(`${probe.from} ${probe.until}`, slowBeat, isLive(selection), (signal) =>
-		fetchLabelValues(probe, "comm", 1, signal),
+	const found = useLoad(
+		isSampled || status === null ? null : `${probe.from} ${probe.until}`,
+		slowBeat,
+		isLive(selection),
+		(signal) => fetchLabelValues(probe, "comm", 1, signal),
 	);
-	return selection.type !== "cpu" || (found.data?.length ?? 0) > 0;
+	return isSampled || selection.type !== "cpu" || (found.data?.length ?? 0) > 0;
+}
+
+/* Time on a CPU has nothing to do with waits: what the selector says about them goes. */
+function queryFor(type: ProfileType, query: string): string {
+	const labels = type === "cpu" ? ["reason", "waits_on", "idle"] : [];
+	return labels.reduce((q, label) => {
+		const parsed = parseSelector(q);
+		return parsed.ok ? withoutLabel(parsed, label) : q;
+	}, query);
 }
 
 function useClock(status: Loaded<Status>): number {
@@ -81,19 +97,24 @@ export function App(): JSX.Element {
 	const asked = JSON.stringify(selection);
 
 	const status = useLoad("status", beat, true, fetchStatus);
-	const series = useLoad(`${asked} ${state.groupBy}`, beat, live, (signal) =>
-		fetchSeries(selection, state.groupBy, signal),
+	const groupBy = groupByOf(state);
+	const series = useLoad(`${asked} ${groupBy}`, beat, live, (signal) =>
+		fetchSeries(selection, groupBy, signal),
 	);
+	const hasReasons = groupBy === "reason";
+	const reasons = useValuesBeside(selection, hasReasons ? "reason" : null, REASONS.length, beat);
 	const flame = useLoad(
-		state.tab === "flame" ? `${asked} ${state.focus} ${state.byComm} ${state.frames}` : null,
+		state.tab === "flame" ? `${asked} ${state.focus} ${state.rootBy} ${state.frames}` : null,
 		beat,
 		live,
-		(signal) => fetchFlame(selection, state.focus, state.byComm, state.frames, signal),
+		(signal) => fetchFlame(selection, state.focus, state.rootBy, state.frames, signal),
 	);
 	const top = useLoad(state.tab === "table" ? `${asked} ${state.frames}` : null, beat, live, (signal) =>
 		fetchTop(selection, state.frames, signal),
 	);
-	const hasWaiting = useHasWaiting(selection, slowBeat);
+	const hasWaiting = useHasWaiting(selection, status.data, slowBeat);
+	const isWaiting = state.type !== "cpu";
+	const labels = useLabels(selection, slowBeat);
 
 	const nowUs = useClock(status);
 	const resolved = resolveRange(range, nowUs) ?? resolveRange(DEFAULT_RANGE, nowUs)!;
@@ -137,105 +158,158 @@ export function App(): JSX.Element {
 				choose={choose}
 			>
 				<div class="question">
-					{hasWaiting && <TypePicker type={state.type} go={go} />}
+					{hasWaiting && (
+						<TypePicker
+							type={state.type}
+							onPick={(type) => go({ type, query: queryFor(type, state.query) })}
+						/>
+					)}
 					<SelectorBar selection={selection} onQuery={(query) => go({ query })} />
 					<TimePicker range={range} resolved={resolved} nowUs={nowUs} onRange={setRange} />
 				</div>
 			</Header>
 			<main>
 				<section class="over-time" aria-label="Over time">
-					<GroupBy state={state} selection={selection} go={go} slowBeat={slowBeat} />
+					<GroupBy state={state} groupBy={groupBy} labels={labels} go={go} />
 					{series.data ? (
 						<Timeline
 							series={series.data}
 							theme={theme}
+							nowUs={nowUs}
+							legend={
+								series.data.groupBy === "reason" ? (
+									<ReasonLegend
+										series={series.data}
+										found={reasons.data}
+										parsed={parseSelector(state.query)}
+										theme={theme}
+										onToggle={(reason, isNot) =>
+											go({
+												query: toggleReason(
+													parseSelector(state.query),
+													reason,
+													isNot,
+												),
+											})
+										}
+									/>
+								) : null
+							}
 							isOld={series.isOld}
 							onBrush={(a, b) => setRange(brushedRange(a, b))}
 							onWiden={() => setRange(widenRange(range, resolved, nowUs))}
 							onNarrow={() => setRange(narrowRange(range, resolved))}
-							onPick={(name, isNot) => pick(state.groupBy, name, isNot)}
+							onPick={(name, isNot) => pick(groupBy, name, isNot)}
 						/>
 					) : (
 						<div class="timeline-blank" />
 					)}
 				</section>
-				<div class="tabs" role="tablist" onKeyDown={(e) => onTabKey(e, state.tab, go)}>
-					{TABS.map(({ tab, name }) => (
-						<button
-							key={tab}
-							type="button"
-							role="tab"
-							id={`tab-${tab}`}
-							aria-selected={state.tab === tab}
-							aria-controls="answer"
-							tabIndex={state.tab === tab ? 0 : -1}
-							onClick={() => go({ tab })}
-						>
-							{name}
-						</button>
-					))}
+				<div class="tab-row">
+					<Tabs tab={state.tab} go={go} />
+					{isWaiting && state.tab !== "status" && (
+						<div class="tab-tools">
+							<HideIdle selection={selection} beat={beat} go={go} />
+							{!state.hasSide && (
+								<button
+									type="button"
+									class="button small"
+									onClick={() => go({ hasSide: true })}
+								>
+									Waits on
+								</button>
+							)}
+						</div>
+					)}
 				</div>
-				<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
-					{state.tab === "flame" && (
-						<Answer
-							loaded={flame}
-							isEmpty={(tree) => tree.totalNs === 0}
-							empty={
-								<Empty
-									state={state}
-									resolved={resolved}
-									status={status.data}
-									go={go}
-									widen={() => setRange(widenRange(range, resolved, nowUs))}
-								/>
-							}
-						>
-							{(tree) => (
-								<FlameView
-									tree={tree}
-									state={state}
-									go={go}
-									theme={theme}
-									isOld={flame.isOld}
-									onOnlyComm={(comm) => pick("comm", comm, false)}
-								/>
-							)}
-						</Answer>
-					)}
-					{state.tab === "table" && (
-						<Answer
-							loaded={top}
-							isEmpty={(table) => table.rows.length === 0}
-							empty={
-								<Empty
-									state={state}
-									resolved={resolved}
-									status={status.data}
-									go={go}
-									widen={() => setRange(widenRange(range, resolved, nowUs))}
-								/>
-							}
-						>
-							{(table) => (
-								<TableView
-									table={table}
-									state={state}
-									go={go}
-									theme={theme}
-									isOld={top.isOld}
-								/>
-							)}
-						</Answer>
-					)}
-					{state.tab === "status" && (
-						<Answer loaded={status} isEmpty={() => false} empty={null}>
-							{(s) => <StatusView status={s} state={state} go={go} />}
-						</Answer>
+				<div class="answer-row">
+					<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
+						{state.tab === "flame" && (
+							<Answer
+								loaded={flame}
+								isEmpty={(tree) => tree.totalNs === 0}
+								empty={
+									<Empty
+										state={state}
+										resolved={resolved}
+										status={status.data}
+										go={go}
+										widen={() => setRange(widenRange(range, resolved, nowUs))}
+									/>
+								}
+							>
+								{(tree) => (
+									<FlameView
+										tree={tree}
+										state={state}
+										go={go}
+										theme={theme}
+										isOld={flame.isOld}
+										labels={labels}
+										onOnlyRoot={(value) => pick(state.rootBy, value, false)}
+									/>
+								)}
+							</Answer>
+						)}
+						{state.tab === "table" && (
+							<Answer
+								loaded={top}
+								isEmpty={(table) => table.rows.length === 0}
+								empty={
+									<Empty
+										state={state}
+										resolved={resolved}
+										status={status.data}
+										go={go}
+										widen={() => setRange(widenRange(range, resolved, nowUs))}
+									/>
+								}
+							>
+								{(table) => (
+									<TableView
+										table={table}
+										state={state}
+										go={go}
+										theme={theme}
+										isOld={top.isOld}
+									/>
+								)}
+							</Answer>
+						)}
+						{state.tab === "status" && (
+							<Answer loaded={status} isEmpty={() => false} empty={null}>
+								{(s) => <StatusView status={s} state={state} go={go} />}
+							</Answer>
+						)}
+					</div>
+					{isWaiting && state.hasSide && state.tab !== "status" && (
+						<WaitsOn selection={selection} beat={beat} go={go} />
 					)}
 				</div>
 			</main>
 			{failed && <Trouble loaded={failed} />}
 		</>
+	);
+}
+
+function Tabs({ tab: shown, go }: { readonly tab: Tab; readonly go: Go }): JSX.Element {
+	return (
+		<div class="tabs" role="tablist" onKeyDown={(e) => onTabKey(e, shown, go)}>
+			{TABS.map(({ tab, name }) => (
+				<button
+					key={tab}
+					type="button"
+					role="tab"
+					id={`tab-${tab}`}
+					aria-selected={shown === tab}
+					aria-controls="answer"
+					tabIndex={shown === tab ? 0 : -1}
+					onClick={() => go({ tab })}
+				>
+					{name}
+				</button>
+			))}
+		</div>
 	);
 }
 
@@ -266,7 +340,12 @@ function useShortcuts(keys: Readonly<Record<string, () => void>>): void {
 	});
 }
 
-function TypePicker({ type, go }: { readonly type: ProfileType; readonly go: Go }): JSX.Element {
+interface TypeProps {
+	readonly type: ProfileType;
+	readonly onPick: (type: ProfileType) => void;
+}
+
+function TypePicker({ type, onPick }: TypeProps): JSX.Element {
 	return (
 		<div class="segments" role="group" aria-label="Profile type">
 			{(Object.keys(TYPES) as ProfileType[]).map((t) => (
@@ -275,7 +354,7 @@ function TypePicker({ type, go }: { readonly type: ProfileType; readonly go: Go 
 					type="button"
 					aria-pressed={t === type}
 					title={TYPES[t].title}
-					onClick={() => go({ type: t })}
+					onClick={() => onPick(t)}
 				>
 					{TYPES[t].name}
 				</button>
@@ -284,25 +363,31 @@ function TypePicker({ type, go }: { readonly type: ProfileType; readonly go: Go 
 	);
 }
 
-interface GroupByProps {
-	readonly state: UrlState;
-	readonly selection: Selection;
-	readonly go: Go;
-	readonly slowBeat: number;
-}
-
-function GroupBy({ state, selection, go, slowBeat }: GroupByProps): JSX.Element {
+/* What can be grouped by, of what is selected. */
+function useLabels(selection: Selection, slowBeat: number): readonly string[] {
 	const labels = useLoad(JSON.stringify(selection), slowBeat, isLive(selection), (signal) =>
 		fetchLabels(selection, signal),
 	);
-	const names = useMemo(
-		() => [...new Set([...(labels.data ?? []), state.groupBy])].sort(),
-		[labels.data, state.groupBy],
-	);
+	return useMemo(() => labels.data ?? [], [labels.data]);
+}
+
+interface GroupByProps {
+	readonly state: UrlState;
+	readonly groupBy: string;
+	readonly labels: readonly string[];
+	readonly go: Go;
+}
+
+function GroupBy({ state, groupBy, labels, go }: GroupByProps): JSX.Element {
+	const names = [...new Set([...labels, groupBy])].sort();
+	const choose = (name: string): void =>
+		go({ groupBy: name === groupByOf({ type: state.type, groupBy: "" }) ? "" : name });
 	return (
 		<label class="group-by">
-			<span>{TYPES[state.type].use}, in cores, by</span>
-			<select value={state.groupBy} onChange={(e) => go({ groupBy: e.currentTarget.value })}>
+			<span>
+				{TYPES[state.type].use}, in {state.type === "cpu" ? "cores" : "threads"}, by
+			</span>
+			<select value={groupBy} onChange={(e) => choose(e.currentTarget.value)}>
 				{names.map((name) => (
 					<option key={name} value={name}>
 						{name}

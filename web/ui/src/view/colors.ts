@@ -7,6 +7,7 @@
  */
 import { Kind, type CallTree } from "../model/calltree";
 import { hashText } from "../model/nodepath";
+import { REASONS, reasonOfFrame, reasonPlace } from "../model/reasons";
 
 export type Theme = "light" | "dark";
 
@@ -54,10 +55,85 @@ export const KIND_NAMES: readonly { readonly kind: Kind; readonly name: string }
 	{ kind: Kind.Mark, name: "mark" },
 ];
 
+type Lch = readonly [lightness: number, chroma: number, hue: number];
+
+/* One colour for each reason, in both themes; running is what a CPU line is. Found by a search
+ * that held the hues near what the reasons mean and spread the colours as far apart as they go
+ * for the eye that tells them worst: normal, or without one kind of cone (Machado, Oliveira and
+ * Fernandes 2009). All of a theme carry its text. */
+const REASON_COLORS: Readonly<Record<string, readonly [light: Lch, dark: Lch]>> = {
+	"": [
+		[0.73, 0.115, 52],
+		[0.545, 0.115, 52],
+	],
+	run_queue: [
+		[0.647, 0.138, 34],
+		[0.497, 0.127, 25],
+	],
+	preempted: [
+		[0.798, 0.105, 355],
+		[0.443, 0.11, 355],
+	],
+	throttled: [
+		[0.62, 0.06, 5],
+		[0.36, 0.137, 30],
+	],
+	lock: [
+		[0.633, 0.138, 297],
+		[0.563, 0.135, 310],
+	],
+	disk: [
+		[0.704, 0.138, 254],
+		[0.36, 0.121, 272],
+	],
+	network: [
+		[0.843, 0.089, 232],
+		[0.501, 0.081, 247],
+	],
+	pipe: [
+		[0.895, 0.138, 195],
+		[0.544, 0.089, 195],
+	],
+	page_fault: [
+		[0.681, 0.136, 88],
+		[0.45, 0.091, 103],
+	],
+	io_uring: [
+		[0.787, 0.106, 283],
+		[0.431, 0.115, 293],
+	],
+	child: [
+		[0.895, 0.138, 135],
+		[0.551, 0.07, 136],
+	],
+	stopped: [
+		[0.783, 0.06, 94],
+		[0.41, 0.06, 55],
+	],
+	poll: [
+		[0.632, 0.06, 231],
+		[0.43, 0.06, 223],
+	],
+	sleep: [
+		[0.866, 0.01, 70],
+		[0.361, 0.002, 70],
+	],
+	other: [
+		[0.699, 0.012, 66],
+		[0.503, 0.012, 66],
+	],
+};
+
+export function reasonColor(theme: Theme, name: string): string {
+	const [light, dark] = REASON_COLORS[name] ?? REASON_COLORS["other"]!;
+	return oklch(...(theme === "light" ? light : dark));
+}
+
 const SHADES = 16; /* 4 hues by library × 4 lightnesses by function */
+const FIRST_REASON = (Kind.Mark + 1) * SHADES;
 
 export interface FlamePaint {
-	readonly shades: readonly string[] /* by kind * 16 + shade */;
+	readonly shades: readonly string[] /* by kind * 16 + shade; then by place of a reason */;
 	readonly match: readonly string[] /* by lightness, 4 */;
 	readonly unmatched: string;
 	readonly merged: string;
@@ -84,6 +160,7 @@ function makePaint(theme: Theme): FlamePaint {
 	const shades: string[] = [];
 	for (let kind = Kind.Root; kind <= Kind.Mark; kind++)
 		for (let i = 0; i < SHADES; i++) shades.push(shade(theme, kind, i));
+	for (const { name } of REASONS) shades.push(reasonColor(theme, name));
 	return {
 		shades,
 		match: [0, 1, 2, 3].map((i) => oklch((light ? 0.76 : 0.5) + i * 0.015, 0.15, 335)),
@@ -105,13 +182,25 @@ export function flamePaint(theme: Theme): FlamePaint {
 /* The shade of each node, an index of FlamePaint.shades. */
 export function nodeShades(tree: CallTree): Uint8Array {
 	const hashes = tree.names.map((name) => hashText(name));
+	const reasons = tree.names.map((name) => reasonPlace(reasonOfFrame(name, Kind.Mark)));
 	const shades = new Uint8Array(tree.count);
 	for (let i = 0; i < tree.count; i++) {
+		const reason = tree.kind[i] === Kind.Mark ? reasons[tree.name[i]!]! : 0;
+		if (reason > 0) {
+			shades[i] = FIRST_REASON + reason;
+			continue;
+		}
 		const library = (hashes[tree.mapping[i]!]! >>> 9) & 3;
 		const own = (hashes[tree.name[i]!]! >>> 7) & 3;
 		shades[i] = Math.min(tree.kind[i]!, Kind.Mark) * SHADES + library * 4 + own;
 	}
 	return shades;
+}
+
+/* Of a row of a table. */
+export function frameColor(theme: Theme, kind: Kind, name: string): string {
+	const reason = reasonOfFrame(name, kind);
+	return reason ? reasonColor(theme, reason) : kindColor(theme, kind);
 }
 
 export function kindColor(theme: Theme, kind: Kind): string {

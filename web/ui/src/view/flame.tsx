@@ -7,7 +7,9 @@ import { type CallTree, Kind, heaviestChildOf, nameOf, pathOf, siblingOf } from 
 import { formatCount, formatNs, formatShare } from "../model/format";
 import { shortName } from "../model/names";
 import { encodePath, resolvePath } from "../model/nodepath";
+import { reasonOfNode, reasonTitle, toggleReason } from "../model/reasons";
 import { type Matches, findMatches, matchedNs, parseSearch } from "../model/search";
+import { parseSelector } from "../model/selector";
 import type { UrlState } from "../model/urlstate";
 import { WHOLE, anchorOf, windowOf } from "../model/zoom";
 import { KIND_NAMES, type Theme, kindColor } from "./colors";
@@ -25,7 +27,8 @@ interface Props {
 	readonly go: Go;
 	readonly theme: Theme;
 	readonly isOld: boolean /* another answer is on its way */;
-	readonly onOnlyComm: (comm: string) => void;
+	readonly labels: readonly string[] /* what the root can be split by */;
+	readonly onOnlyRoot: (value: string) => void /* of the label at the root */;
 }
 
 interface Pointed {
@@ -56,11 +59,13 @@ interface Acting {
 	readonly state: UrlState;
 	readonly go: Go;
 	readonly zoomTo: (node: number) => void;
-	readonly onOnlyComm: (comm: string) => void;
+	readonly onOnlyRoot: (value: string) => void;
 }
 
+const HOME: Partial<UrlState> = { zoom: "", span: WHOLE };
+
 /* What the menu of a frame offers. */
-function frameActions(node: number, { tree, state, go, zoomTo, onOnlyComm }: Acting): MenuAction[] {
+function frameActions(node: number, { tree, state, go, zoomTo, onOnlyRoot }: Acting): MenuAction[] {
 	const name = nameOf(tree, node);
 	const actions: MenuAction[] = [{ name: "Zoom to this frame", hint: "Enter", run: () => zoomTo(node) }];
 	if (hasFunction(tree, node))
@@ -73,8 +78,14 @@ function frameActions(node: number, { tree, state, go, zoomTo, onOnlyComm }: Act
 			{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) },
 			{ name: "Show in table", run: () => go({ tab: "table", filter: exactSearch(name) }) },
 		);
-	if (state.byComm && tree.depth[node] === 1)
-		actions.push({ name: `Only comm ${name}`, run: () => onOnlyComm(name) });
+	const reason = reasonOfNode(tree, node);
+	if (reason)
+		actions.push({
+			name: `Only waits of reason ${reasonTitle(reason)}`,
+			run: () => go({ query: toggleReason(parseSelector(state.query), reason, false), ...HOME }),
+		});
+	if (state.rootBy && tree.depth[node] === 1)
+		actions.push({ name: `Only ${state.rootBy} ${name}`, run: () => onOnlyRoot(name) });
 	return [...actions, { name: "Copy name", hint: "c", run: () => copy(name) }];
 }
 
@@ -113,7 +124,7 @@ function frameKeys(k: Keying): Readonly<Record<string, () => void>> {
 	};
 }
 
-export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props): JSX.Element {
+export function FlameView({ tree, state, go, theme, isOld, labels, onOnlyRoot }: Props): JSX.Element {
 	const canvas = useRef<FlameCanvas | null>(null);
 	const elements = useRef<Record<"scroller" | "space" | "boxes" | "marks" | "tree", HTMLElement | null>>({
 		scroller: null,
@@ -202,7 +213,7 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 		state,
 		go,
 		zoomTo,
-		onOnlyComm,
+		onOnlyRoot,
 		focused,
 		zoomed,
 		move,
@@ -234,6 +245,7 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 				found={found}
 				fault={fault}
 				theme={theme}
+				labels={labels}
 			/>
 			<Breadcrumb
 				tree={tree}
@@ -286,7 +298,7 @@ export function FlameView({ tree, state, go, theme, isOld, onOnlyComm }: Props):
 						zoomed={zoomed}
 						frames={state.frames}
 						place={menu.place}
-						actions={frameActions(menu.node, { tree, state, go, zoomTo, onOnlyComm })}
+						actions={frameActions(menu.node, { tree, state, go, zoomTo, onOnlyRoot })}
 						onClose={() => (setMenu(null), elements.current.tree?.focus({ preventScroll: true }))}
 					/>
 				)}
@@ -312,6 +324,7 @@ interface BarProps {
 	readonly found: Matches | null;
 	readonly fault: string;
 	readonly theme: Theme;
+	readonly labels: readonly string[];
 }
 
 const KEYS: readonly (readonly [string, string])[] = [
@@ -332,9 +345,16 @@ const KEYS: readonly (readonly [string, string])[] = [
 	["p", "pause or go live"],
 ];
 
-function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): JSX.Element {
+/* Without marks for reasons, whose colours are those of the timeline. */
+function shownKinds(tree: CallTree): ReadonlySet<number> {
+	const kinds = new Set<number>();
+	for (let i = 0; i < tree.count; i++) if (!reasonOfNode(tree, i)) kinds.add(tree.kind[i]!);
+	return kinds;
+}
+
+function FlameBar({ tree, zoomed, state, go, found, fault, theme, labels }: BarProps): JSX.Element {
 	const matched = useMemo(() => (found ? matchedNs(tree, found, zoomed) : 0), [tree, found, zoomed]);
-	const seen = useMemo(() => new Set(tree.kind), [tree]);
+	const seen = useMemo(() => shownKinds(tree), [tree]);
 	const summary = fault || (found ? `${formatShare(matched, tree.nodeNs[zoomed]!)} matched` : "");
 	return (
 		<div class="bar">
@@ -369,14 +389,7 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): J
 				))}
 			</ul>
 			<FramesPicker frames={state.frames} go={go} />
-			<label class="check" title="A first level with each thread's comm">
-				<input
-					type="checkbox"
-					checked={state.byComm}
-					onChange={(e) => go({ byComm: e.currentTarget.checked, zoom: "", span: WHOLE })}
-				/>
-				<span>by comm</span>
-			</label>
+			<RootPicker state={state} labels={labels} go={go} />
 			<div class="segments" role="group" aria-label="Root">
 				{(["icicle", "flame"] as const).map((layout) => (
 					<button
@@ -411,6 +424,33 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme }: BarProps): J
 				)}
 			</Popover>
 		</div>
+	);
+}
+
+interface RootProps {
+	readonly state: UrlState;
+	readonly labels: readonly string[];
+	readonly go: Go;
+}
+
+function RootPicker({ state, labels, go }: RootProps): JSX.Element {
+	const names = [...new Set([...labels, "comm", state.rootBy])].filter(Boolean).sort();
+	return (
+		<label class="root-by" title="A first level with each value of a label">
+			<span>by</span>
+			<select
+				value={state.rootBy}
+				aria-label="First level by"
+				onChange={(e) => go({ rootBy: e.currentTarget.value, zoom: "", span: WHOLE })}
+			>
+				<option value="">–</option>
+				{names.map((name) => (
+					<option key={name} value={name}>
+						{name}
+					</option>
+				))}
+			</select>
+		</label>
 	);
 }
 

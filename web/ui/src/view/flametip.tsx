@@ -6,6 +6,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { type CallTree, Kind, mappingOf, nameOf } from "../model/calltree";
 import { formatCount, formatNs, formatShare } from "../model/format";
 import { shortName, splitLine } from "../model/names";
+import { reasonOfNode, reasonText } from "../model/reasons";
 import type { Frames } from "../model/urlstate";
 import { KIND_NAMES } from "./colors";
 
@@ -38,6 +39,7 @@ function Facts({ tree, node, zoomed, frames }: FactsProps): JSX.Element {
 		frames === "line" && hasFunction(tree, node)
 			? splitLine(nameOf(tree, node))
 			: { name: nameOf(tree, node), place: "" };
+	const reason = reasonOfNode(tree, node);
 	const short = shortName(name);
 	const where = [mappingOf(tree, node), node === 0 ? "" : kind].filter(Boolean).join(" · ");
 	const rows = [
@@ -50,6 +52,7 @@ function Facts({ tree, node, zoomed, frames }: FactsProps): JSX.Element {
 			<div class="tip-name">{short}</div>
 			{short !== name && <div class="tip-whole">{name}</div>}
 			{place && <div class="tip-place">{place}</div>}
+			{reason && <div class="tip-place">waiting: {reasonText(reason)}</div>}
 			{where && <div class="tip-where">{where}</div>}
 			<table class="tip-table">
 				<thead>

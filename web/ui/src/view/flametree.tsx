@@ -6,6 +6,7 @@ import type { JSX, Ref } from "preact";
 import { useMemo } from "preact/hooks";
 import { type CallTree, Kind, childrenOf, mappingOf, nameOf, pathOf } from "../model/calltree";
 import { baseName, formatNs, formatShare } from "../model/format";
+import { reasonOfNode, reasonText } from "../model/reasons";
 
 interface Props {
 	readonly tree: CallTree;
@@ -58,6 +59,7 @@ interface ItemProps {
 function Item({ tree, node, isFocused, at, of }: ItemProps): JSX.Element {
 	const hasChildren = tree.end[node]! > node + 1;
 	const library = baseName(mappingOf(tree, node));
+	const reason = reasonText(reasonOfNode(tree, node));
 	return (
 		<div
 			id={itemId(node)}
@@ -68,7 +70,7 @@ function Item({ tree, node, isFocused, at, of }: ItemProps): JSX.Element {
 			aria-selected={isFocused}
 			{...(hasChildren ? { "aria-expanded": isFocused } : {})}
 		>
-			{`${nameOf(tree, node)}${library ? `, ${library}` : ""}${tree.kind[node] === Kind.Inlined ? ", inlined" : ""}, ${formatShare(tree.nodeNs[node]!, tree.totalNs)}, ` +
+			{`${nameOf(tree, node)}${library ? `, ${library}` : ""}${tree.kind[node] === Kind.Inlined ? ", inlined" : ""}${reason ? `, waiting: ${reason}` : ""}, ${formatShare(tree.nodeNs[node]!, tree.totalNs)}, ` +
 				`total ${formatNs(tree.nodeNs[node]!)}, self ${formatNs(tree.selfNs[node]!)}`}
 		</div>
 	);

@@ -88,6 +88,40 @@ function samplingFacts(s: Status): Fact[] {
 	];
 }
 
+/* The sampler of waiting threads: what its passes meet, and what they cost. */
+function waitingFacts(s: Status): Fact[] {
+	const { method, counts } = s.waiting;
+	const count = (key: string): number => counts[key] ?? 0;
+	if (method === "") return [["Sampled", "no", "hearth doctor tells why"]];
+	const periodUs = count("period_us");
+	const passUs = count("cpu_us") / Math.max(1, count("passes"));
+	const sinceUs = s.nowUs - s.startUs;
+	const hertz = periodUs > 0 ? Number((1e6 / periodUs).toPrecision(3)) : 0;
+	return [
+		["Sampled by", method],
+		["Rate", `${hertz} Hz`, "visits to each waiting thread; falls where passes cost much"],
+		["Threads waiting", formatCount(count("threads")), "in the last pass"],
+		["Visits", formatCount(count("visits")), `in ${formatCount(count("passes"))} passes`],
+		[
+			"Stacks taken",
+			formatCount(count("walks")),
+			`the other ${formatShare(count("visits") - count("walks"), count("visits"))} had not moved`,
+		],
+		["Thrown away", formatCount(count("raced")), "the thread ran meanwhile"],
+		[
+			"Put off",
+			formatCount(count("busy") + count("deferred")),
+			`${formatCount(count("busy"))} locked, ${formatCount(count("deferred"))} for the next pass`,
+		],
+		["Not seen", formatNs(count("unseen_us") * 1e3), "waited by threads that ended before any visit"],
+		[
+			"CPU time",
+			formatNs(count("cpu_us") * 1e3),
+			`${formatShare(count("cpu_us"), sinceUs)} of one CPU, ${formatNs(passUs * 1e3)} a pass`,
+		],
+	];
+}
+
 function costFacts(s: Status): Fact[] {
 	const cpuUs = (s.cost["cpu_user_us"] ?? 0) + (s.cost["cpu_system_us"] ?? 0);
 	const bpfUs = s.cost["bpf_run_us"] ?? 0;
@@ -206,6 +240,7 @@ export function StatusView({ status, state, go }: Props): JSX.Element {
 			{status.sampling && status.kernel && status.user && (
 				<LedgerTable kernel={status.kernel} user={status.user} />
 			)}
+			{status.sampling && <Card title="Sampling of waiting" facts={waitingFacts(status)} />}
 			{status.sampling && <Card title="What Hearth costs" facts={costFacts(status)} />}
 			{status.sampling && status.symbols && (
 				<Card title="Names" facts={namesFacts(status.symbols, status.kernel?.taken ?? 0)} />

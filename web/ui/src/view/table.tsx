@@ -9,7 +9,7 @@ import { shortName, splitLine } from "../model/names";
 import { parseSearch } from "../model/search";
 import { type TopRow, type TopTable, filterRows, sortRows, visibleRows } from "../model/toptable";
 import type { SortKey, UrlState } from "../model/urlstate";
-import { type Theme, kindColor } from "./colors";
+import { type Theme, frameColor } from "./colors";
 import { Swatch, exactSearch } from "./flame";
 import { FRAMES, FramesPicker } from "./framespicker";
 import type { Go } from "./hooks";
@@ -199,7 +199,7 @@ function Row({ row, at, total, isLine, theme, onPick }: RowProps): JSX.Element {
 					type="button"
 					title={`${row.name}${isInlined ? " (inlined)" : ""}\nShow in the flame graph`}
 				>
-					<Swatch color={kindColor(theme, row.kind)} isInlined={isInlined} />
+					<Swatch color={frameColor(theme, row.kind, row.name)} isInlined={isInlined} />
 					<span class="what">{shortName(name)}</span>
 					{place && <span class="place">{place}</span>}
 				</button>

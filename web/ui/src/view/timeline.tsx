@@ -11,16 +11,20 @@ import {
 	type Series,
 	type Stack,
 	type Stretch,
+	arrivingSince,
 	findGaps,
 	pointAt,
 	stackSeries,
 } from "../model/timeline";
-import { LINE_COLORS, type Theme, lineColor } from "./colors";
+import { LINE_COLORS, type Theme, lineColor, reasonColor } from "./colors";
 import { Swatch } from "./flame";
+import { Legend, lineTitle } from "./legend";
 
 interface Props {
 	readonly series: Series;
 	readonly theme: Theme;
+	readonly nowUs: number;
+	readonly legend: JSX.Element | null /* in place of the plain one */;
 	readonly isOld: boolean;
 	readonly onBrush: (fromUs: number, untilUs: number) => void;
 	readonly onWiden: () => void;
@@ -46,6 +50,11 @@ function useSlots(names: readonly string[], groupBy: string): readonly number[] 
 	return names.map((name) => of.get(name) ?? -1);
 }
 
+/* Reasons have colours of their own; slot -1 is "other". */
+function colorOf(theme: Theme, groupBy: string, name: string, slot: number): string {
+	return groupBy === "reason" ? reasonColor(theme, name) : lineColor(theme, slot);
+}
+
 const cssVar = (name: string): string =>
 	getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -53,8 +62,8 @@ interface Drawn {
 	readonly stack: Stack;
 	readonly gaps: readonly Stretch[];
 	readonly series: Series;
-	readonly slots: readonly number[];
-	readonly theme: Theme;
+	readonly colors: readonly string[] /* by line */;
+	readonly arrivingUs: number | null;
 }
 
 function hatch(context: CanvasRenderingContext2D, color: string, ratio: number): CanvasPattern | null {
@@ -74,12 +83,36 @@ function hatch(context: CanvasRenderingContext2D, color: string, ratio: number):
 	return context.createPattern(tile, "repeat");
 }
 
-function drawMarks(u: uPlot, { gaps, series }: Drawn): void {
+/* Waits of the last seconds may be missing yet: what is there is drawn faint. */
+function drawArriving(u: uPlot, fromPx: number, untilPx: number): void {
+	const { ctx, bbox } = u;
+	const ratio = uPlot.pxRatio;
+	ctx.globalAlpha = 0.6;
+	ctx.fillStyle = cssVar("--bg");
+	ctx.fillRect(fromPx, bbox.top, untilPx - fromPx, bbox.height);
+	ctx.globalAlpha = 1;
+	ctx.strokeStyle = cssVar("--dim");
+	ctx.lineWidth = ratio;
+	ctx.setLineDash([3 * ratio, 3 * ratio]);
+	ctx.beginPath();
+	ctx.moveTo(fromPx, bbox.top);
+	ctx.lineTo(fromPx, bbox.top + bbox.height);
+	ctx.stroke();
+	ctx.setLineDash([]);
+	ctx.font = `${11 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+	ctx.fillStyle = cssVar("--dim");
+	ctx.textBaseline = "top";
+	ctx.textAlign = "right";
+	ctx.fillText("still arriving", fromPx - 4 * ratio, bbox.top + 2 * ratio);
+}
+
+function drawMarks(u: uPlot, { gaps, series, arrivingUs }: Drawn): void {
 	const { ctx, bbox } = u;
 	const ratio = uPlot.pxRatio;
 	const x = (us: number): number =>
 		Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(us / 1e6, "x", true)));
 	ctx.save();
+	if (arrivingUs !== null) drawArriving(u, x(arrivingUs), x(series.untilUs));
 	ctx.fillStyle = hatch(ctx, cssVar("--hatch"), ratio) ?? "transparent";
 	for (const gap of gaps)
 		ctx.fillRect(x(gap.fromUs), bbox.top, x(gap.untilUs) - x(gap.fromUs), bbox.height);
@@ -108,7 +141,7 @@ function makePlot(
 	const stepped = uPlot.paths.stepped?.({ align: 1 });
 	const lines: uPlot.Series[] = stack.names.map((_, i) => {
 		const line = stack.names.length - 1 - i; /* the top one first: lower ones cover it */
-		const color = (): string => lineColor(drawn.current.theme, drawn.current.slots[line] ?? -1);
+		const color = (): string => drawn.current.colors[line] ?? "transparent";
 		return {
 			fill: color,
 			stroke: color,
@@ -265,8 +298,10 @@ export function Timeline(props: Props): JSX.Element {
 	const stack = useMemo(() => stackSeries(series), [series]);
 	const gaps = useMemo(() => findGaps(series), [series]);
 	const slots = useSlots(stack.names, series.groupBy);
-	const drawn = useRef<Drawn>({ stack, gaps, series, slots, theme });
-	drawn.current = { stack, gaps, series, slots, theme };
+	const colors = stack.names.map((name, i) => colorOf(theme, series.groupBy, name, slots[i] ?? -1));
+	const arrivingUs = arrivingSince(series, props.nowUs);
+	const drawn = useRef<Drawn>({ stack, gaps, series, colors, arrivingUs });
+	drawn.current = { stack, gaps, series, colors, arrivingUs };
 	const latest = useRef(props);
 	latest.current = props;
 	const [cursor, setCursor] = useState<{ readonly point: number; readonly leftPx: number } | null>(null);
@@ -293,11 +328,11 @@ export function Timeline(props: Props): JSX.Element {
 		};
 	}, [lines]);
 	useEffect(() => plot.current?.setData(plotData(stack)), [stack]);
-	useEffect(() => plot.current?.redraw(false), [theme, slots.join()]);
+	useEffect(() => plot.current?.redraw(false), [theme, colors.join()]);
 
 	return (
 		<div class={props.isOld ? "timeline is-old" : "timeline"}>
-			<Legend stack={stack} slots={slots} theme={theme} onPick={props.onPick} />
+			{props.legend ?? <Legend stack={stack} colors={colors} onPick={props.onPick} />}
 			<div
 				class="plot"
 				ref={host}
@@ -311,8 +346,11 @@ export function Timeline(props: Props): JSX.Element {
 				<TimeTip
 					series={series}
 					stack={stack}
-					slots={slots}
-					theme={theme}
+					colors={colors}
+					isArriving={
+						arrivingUs !== null &&
+						series.startUs + (cursor.point + 1) * series.stepUs > arrivingUs
+					}
 					point={cursor.point}
 					leftPx={cursor.leftPx}
 				/>
@@ -321,56 +359,20 @@ export function Timeline(props: Props): JSX.Element {
 	);
 }
 
-interface LegendProps {
-	readonly stack: Stack;
-	readonly slots: readonly number[];
-	readonly theme: Theme;
-	readonly onPick: Props["onPick"];
-}
-
-function Legend({ stack, slots, theme, onPick }: LegendProps): JSX.Element {
-	const total = stack.totalsUs.reduce((sum, us) => sum + us, 0);
-	return (
-		<ul class="lines plain" aria-label="Lines">
-			{stack.names.map((name, i) => (
-				<li key={name}>
-					{name === OTHER ? (
-						<span class="line">
-							<Swatch color={lineColor(theme, -1)} />
-							other <span class="line-share">{formatShare(stack.totalsUs[i]!, total)}</span>
-						</span>
-					) : (
-						<button
-							type="button"
-							class="line"
-							title={`Only ${name}. With Alt: all but ${name}.`}
-							onClick={(e) => onPick(name, e.altKey)}
-						>
-							<Swatch color={lineColor(theme, slots[i] ?? -1)} />
-							<span class="line-name">{name || "(none)"}</span>
-							<span class="line-share">{formatShare(stack.totalsUs[i]!, total)}</span>
-						</button>
-					)}
-				</li>
-			))}
-		</ul>
-	);
-}
-
 interface TipProps {
 	readonly series: Series;
 	readonly stack: Stack;
-	readonly slots: readonly number[];
-	readonly theme: Theme;
+	readonly colors: readonly string[];
+	readonly isArriving: boolean;
 	readonly point: number;
 	readonly leftPx: number;
 }
 
-function TimeTip({ series, stack, slots, theme, point, leftPx }: TipProps): JSX.Element {
+function TimeTip({ series, stack, colors, isArriving, point, leftPx }: TipProps): JSX.Element {
 	const fromUs = series.startUs + point * series.stepUs;
 	const values = stack.names.map((name, i) => ({
 		name,
-		slot: slots[i] ?? -1,
+		color: colors[i] ?? "transparent",
 		cores: stack.cores[i]?.[point] ?? null,
 	}));
 	const sum = values.reduce((total, v) => total + (v.cores ?? 0), 0);
@@ -397,14 +399,14 @@ function TimeTip({ series, stack, slots, theme, point, leftPx }: TipProps): JSX.
 							.map((v) => (
 								<tr key={v.name}>
 									<th>
-										<Swatch color={lineColor(theme, v.slot)} />
-										{v.name || "(none)"}
+										<Swatch color={v.color} />
+										{lineTitle(series.groupBy, v.name)}
 									</th>
 									<td>{formatCores(v.cores ?? 0)}</td>
 								</tr>
 							))}
 						<tr class="sum">
-							<th>all, in cores</th>
+							<th>all, in {series.type === "cpu" ? "cores" : "threads"}</th>
 							<td>{formatCores(sum)}</td>
 						</tr>
 					</tbody>
@@ -412,6 +414,9 @@ function TimeTip({ series, stack, slots, theme, point, leftPx }: TipProps): JSX.
 			)}
 			{covered > 0 && covered < series.stepUs && (
 				<div class="tip-where">Sampled {formatShare(covered, series.stepUs)} of this step.</div>
+			)}
+			{isArriving && (
+				<div class="tip-where">Still arriving: a wait that goes on is stored every 10 s.</div>
 			)}
 			{lost > 0 && (
 				<div class="fault">

@@ -1,4 +1,5 @@
 /* data: a made-up machine, the same at every run: a call tree, and the answers about it. */
+import { WAITS, type Wait } from "./waits";
 
 export interface Node {
 	name: string;
@@ -290,18 +291,43 @@ const FRAMES: Readonly<Record<string, (stack: readonly Frame[]) => readonly Fram
 			]),
 };
 
+/* Is that meant? The wait is null for what runs. */
+export type Keep = (comm: string, wait: Wait | null) => boolean;
+
 export interface Wanted {
 	readonly seconds: number;
-	readonly keep: (comm: string) => boolean;
+	readonly keep: Keep;
 	readonly focus: string;
-	readonly byComm: boolean;
+	readonly rootBy: string /* label; "": none */;
 	readonly frames: string;
 	readonly stacks: number /* distinct ones to try for; sets the size of the tree */;
 }
 
+/* Running time, and what is waited. */
 export function makeTree(wanted: Wanted): Node {
 	const root: Node = { name: "all", mapping: "", kind: 0, selfNs: 0, totalNs: 0, children: [] };
-	for (const process of PROCESSES.filter((p) => wanted.keep(p.comm))) {
+	addRunning(root, wanted);
+	addWaiting(root, wanted);
+	sortChildren(root);
+	return root;
+}
+
+function addStack(
+	root: Node,
+	wanted: Wanted,
+	comm: string,
+	wait: Wait | null,
+	stack: Frame[],
+	ns: number,
+): void {
+	const shown = FRAMES[wanted.frames]?.(stack) ?? stack;
+	if (wanted.focus !== "" && !shown.some(([name]) => name === wanted.focus)) return;
+	const top: readonly Frame[] = wanted.rootBy ? [[labelOf(wanted.rootBy, comm, wait), "", 6]] : [];
+	add(root, [...top, ...shown], ns);
+}
+
+function addRunning(root: Node, wanted: Wanted): void {
+	for (const process of PROCESSES.filter((p) => wanted.keep(p.comm, null))) {
 		const random = makeRandom(process.comm.length * 7919 + process.comm.charCodeAt(0));
 		const count = Math.max(4, Math.round((wanted.stacks * process.cores) / 2));
 		const depth = wanted.stacks > 5000 ? 26 : 9;
@@ -310,13 +336,29 @@ export function makeTree(wanted: Wanted): Node {
 		for (const weight of weights) {
 			const stack = frames(process, random, depth);
 			const ns = Math.max(1, Math.round((weight * unit) / TICK_NS)) * TICK_NS;
-			const shown = FRAMES[wanted.frames]?.(stack) ?? stack;
-			if (wanted.focus === "" || shown.some(([name]) => name === wanted.focus))
-				add(root, wanted.byComm ? [[process.comm, "", 6], ...shown] : shown, ns);
+			addStack(root, wanted, process.comm, null, stack, ns);
 		}
 	}
-	sortChildren(root);
-	return root;
+}
+
+function addWaiting(root: Node, wanted: Wanted): void {
+	for (const wait of WAITS.filter((w) => wanted.keep(w.comm, w))) {
+		const process = PROCESSES.find((p) => p.comm === wait.comm)!;
+		const random = makeRandom(wait.comm.length + wait.reason.length * 31);
+		for (let i = 0; i < 4; i++) {
+			const calls = process.pool.filter(() => random() < 0.3).slice(0, wait.isIdle ? 1 : 4);
+			const stack = [...process.root, ...calls, ...kernel(...wait.calls)];
+			const leaf: Frame = [`[${wait.reason}]`, "", 6];
+			addStack(
+				root,
+				wanted,
+				wait.comm,
+				wait,
+				[...stack, leaf],
+				Math.round((wait.threads * wanted.seconds * 1e9) / 4 / TICK_NS) * TICK_NS,
+			);
+		}
+	}
 }
 
 function sortChildren(node: Node): void {
@@ -440,42 +482,56 @@ const SERVICES: Readonly<Record<string, string>> = {
 };
 
 export const LABELS = ["comm", "host", "pid", "service_name"];
+export const WAIT_LABELS = ["idle", "reason", "waits_on"];
 
-export function labelOf(label: string, comm: string): string {
+export function labelOf(label: string, comm: string, wait: Wait | null): string {
+	if (label === "reason") return wait?.reason ?? "";
+	if (label === "waits_on") return wait?.waitsOn ?? "";
+	if (label === "idle") return wait?.isIdle ? "true" : "";
 	if (label === "comm") return comm;
 	if (label === "host") return "db-17";
 	if (label === "pid") return String(400 + comm.length * 131 + comm.charCodeAt(1));
 	return label === "service_name" ? (SERVICES[comm] ?? "system") : "";
 }
 
-export const comms = (): readonly string[] => PROCESSES.map((p) => p.comm);
-export const coresOf = (comm: string): number => PROCESSES.find((p) => p.comm === comm)?.cores ?? 0;
+/* What runs, and what waits, in cores or threads. */
+export interface Source {
+	readonly comm: string;
+	readonly wait: Wait | null;
+	readonly cores: number;
+}
+
+export const sources = (): readonly Source[] => [
+	...PROCESSES.map((p) => ({ comm: p.comm, wait: null, cores: p.cores })),
+	...WAITS.map((wait) => ({ comm: wait.comm, wait, cores: wait.threads })),
+];
 
 /* Cores at a time: a slow wave, a burst of the compiler, some noise. */
-function load(comm: string, us: number): number {
+function load({ comm, wait, cores }: Source, us: number): number {
+	if (wait?.isIdle) return cores;
 	const minute = us / 60e6;
 	const wave =
 		1 + 0.35 * Math.sin(minute * 0.9 + comm.length) + 0.12 * Math.sin(minute * 7.3 + comm.charCodeAt(0));
 	const noise = 0.85 + 0.3 * makeRandom((Math.floor(us / 1e6) % 1e6) + comm.length * 31)();
 	const isBurst = comm === "cc1plus" && Math.floor(minute / 2.5) % 3 === 0;
-	return coresOf(comm) * wave * noise * (isBurst ? 2.2 : comm === "cc1plus" ? 0.35 : 1);
+	return cores * wave * noise * (isBurst ? 2.2 : comm === "cc1plus" ? 0.35 : 1);
 }
 
 export function seriesLines(
 	label: string,
-	keep: (comm: string) => boolean,
+	keep: Keep,
 	startUs: number,
 	stepUs: number,
 	points: number,
 	isCovered: (i: number) => boolean,
 ): Line[] {
 	const lines = new Map<string, number[]>();
-	for (const comm of comms().filter(keep)) {
-		const name = labelOf(label, comm);
+	for (const source of sources().filter((s) => keep(s.comm, s.wait))) {
+		const name = labelOf(label, source.comm, source.wait);
 		const row = lines.get(name) ?? new Array<number>(points).fill(0);
 		lines.set(name, row);
 		for (let i = 0; i < points; i++)
-			if (isCovered(i)) row[i]! += Math.floor(load(comm, startUs + i * stepUs) * stepUs);
+			if (isCovered(i)) row[i]! += Math.floor(load(source, startUs + i * stepUs) * stepUs);
 	}
 	return [...lines]
 		.map(([name, weight_us]) => ({ name, total_us: weight_us.reduce((a, b) => a + b, 0), weight_us }))

@@ -8,16 +8,18 @@ import { extname, join, normalize } from "node:path";
 import { type Condition, parseSelector } from "../../src/model/selector";
 import { parseTime } from "../../src/model/timerange";
 import {
+	type Keep,
 	LABELS,
 	TICK_NS,
-	comms,
-	coresOf,
+	WAIT_LABELS,
 	encodeFlameTable,
 	labelOf,
 	makeTree,
 	seriesLines,
+	sources,
 	topRows,
 } from "./data";
+import type { Wait } from "./waits";
 
 const CSP =
 	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -51,11 +53,11 @@ interface Question {
 	readonly fromUs: number;
 	readonly untilUs: number;
 	readonly nowUs: number;
-	readonly keep: (comm: string) => boolean;
+	readonly keep: Keep;
 }
 
-function holds(c: Condition, comm: string): boolean {
-	const value = labelOf(c.label, comm);
+function holds(c: Condition, comm: string, wait: Wait | null): boolean {
+	const value = labelOf(c.label, comm, wait);
 	const isRegex = c.op.endsWith("~");
 	const isEqual = isRegex ? new RegExp(`^(?:${c.value})$`).test(value) : value === c.value;
 	return c.op.startsWith("!") ? !isEqual : isEqual;
@@ -69,8 +71,11 @@ function readQuestion(params: URLSearchParams, nowUs: number): Question {
 	if (!parsed.ok) throw new Refused(`query: at character ${parsed.at + 1}: ${parsed.message}`);
 	if (fromUs === null || untilUs === null || fromUs >= untilUs)
 		throw new Refused("until is not after from");
-	const keep = (comm: string): boolean => parsed.conditions.every((c) => holds(c, comm));
-	return { params, type: params.get("type") ?? "cpu", query, fromUs, untilUs, nowUs, keep };
+	const type = params.get("type") ?? "cpu";
+	const keep: Keep = (comm, wait) =>
+		(type === "wall" || type === (wait ? "offcpu" : "cpu")) &&
+		parsed.conditions.every((c) => holds(c, comm, wait));
+	return { params, type, query, fromUs, untilUs, nowUs, keep };
 }
 
 const words = (q: Question): string[] => (q.params.get("by") ?? "").split(",").filter(Boolean);
@@ -87,9 +92,9 @@ function tree(q: Question, options: MockOptions): ReturnType<typeof makeTree> {
 	const isKnown = q.untilUs > oldestUs && (q.type === "cpu" || options.hasWaiting);
 	return makeTree({
 		seconds: (q.untilUs - q.fromUs) / 1e6,
-		keep: (comm) => isKnown && q.keep(comm),
+		keep: (comm, wait) => isKnown && q.keep(comm, wait),
 		focus: q.params.get("focus") ?? "",
-		byComm: words(q).includes("comm"),
+		rootBy: q.params.get("group_by") ?? (words(q).includes("comm") ? "comm" : ""),
 		frames: words(q).find((w) => w !== "comm") ?? "function",
 		stacks: options.stacks,
 	});
@@ -120,7 +125,7 @@ function series(q: Question, options: MockOptions): object {
 		isGap(i) ? 0 : Math.min(stepUs, q.untilUs - startUs - i * stepUs),
 	);
 	const groupBy = q.params.get("group_by") ?? "";
-	const keep = (comm: string): boolean => q.keep(comm) && (q.type === "cpu" || options.hasWaiting);
+	const keep: Keep = (comm, wait) => q.keep(comm, wait) && (wait === null || options.hasWaiting);
 	const lines = seriesLines(groupBy, keep, startUs, stepUs, points, (i) => !isGap(i));
 	const limit = Number(q.params.get("limit") ?? 10);
 	const rest = lines.slice(limit);
@@ -145,18 +150,18 @@ function series(q: Question, options: MockOptions): object {
 function labelValues(q: Question, options: MockOptions): object {
 	const label = q.params.get("label") ?? "";
 	const sums = new Map<string, number>();
-	for (const comm of comms().filter((c) => q.keep(c) && (q.type === "cpu" || options.hasWaiting)))
-		sums.set(
-			labelOf(label, comm),
-			(sums.get(labelOf(label, comm)) ?? 0) + Math.round(coresOf(comm) * (q.untilUs - q.fromUs)),
-		);
+	for (const { comm, wait, cores } of sources()) {
+		if (!q.keep(comm, wait) || (wait !== null && !options.hasWaiting)) continue;
+		const value = labelOf(label, comm, wait);
+		sums.set(value, (sums.get(value) ?? 0) + Math.round(cores * (q.untilUs - q.fromUs)));
+	}
 	const values = [...sums]
 		.map(([value, total_us]) => ({ value, total_us }))
 		.sort((a, b) => b.total_us - a.total_us);
 	return { label, values: values.slice(0, Number(q.params.get("limit") ?? 1000)) };
 }
 
-function status(nowUs: number): object {
+function status(nowUs: number, hasWaiting: boolean): object {
 	const none = { no_scratch: 0, bad_record: 0, unknown_stack: 0, no_memory: 0, store_failed: 0 };
 	return {
 		version: "0.1.0",
@@ -234,6 +239,19 @@ function status(nowUs: number): object {
 				},
 			],
 		},
+		waiting: {
+			method: hasWaiting ? "task iterator" : "",
+			period_us: 50_000,
+			threads: 388,
+			passes: 1_871_200,
+			visits: 726_025_600,
+			walks: 20_119_300,
+			raced: 4_102,
+			busy: 311,
+			deferred: 1_900,
+			unseen_us: 42_000_000,
+			cpu_us: 171_000_000,
+		},
 		late_ticks: 7,
 		processes: 212,
 		threads: 803,
@@ -268,9 +286,9 @@ function answer(path: string, params: URLSearchParams, nowUs: number, options: M
 		flame: () => encodeFlameTable(tree(q, options), q.fromUs, q.untilUs),
 		top: () => top(q, options),
 		series: () => series(q, options),
-		labels: () => ({ labels: LABELS }),
+		labels: () => ({ labels: q.type === "cpu" ? LABELS : [...LABELS, ...WAIT_LABELS].sort() }),
 		"label-values": () => labelValues(q, options),
-		status: () => status(nowUs),
+		status: () => status(nowUs, options.hasWaiting),
 		export: () => Buffer.from("main 1\n"),
 	};
 	const route = routes[path];

@@ -89,9 +89,9 @@ describe("on a big tree", () => {
 			encodeFlameTable(
 				makeTree({
 					seconds: 900,
-					keep: () => true,
+					keep: (_, wait) => wait === null,
 					focus: "",
-					byComm: false,
+					rootBy: "",
 					frames: "function",
 					stacks: 6000,
 				}),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Series, findGaps, pointAt, stackSeries } from "../../src/model/timeline";
+import { type Series, arrivingSince, findGaps, pointAt, stackSeries } from "../../src/model/timeline";
 
 const line = (name: string, ...weightUs: number[]): Series["lines"][number] => ({
 	name,
@@ -9,6 +9,7 @@ const line = (name: string, ...weightUs: number[]): Series["lines"][number] => (
 
 /* Four steps of 10 s; the third was not sampled, the last has just begun. */
 const S: Series = {
+	type: "cpu",
 	fromUs: 0,
 	untilUs: 32e6,
 	startUs: 0,
@@ -53,6 +54,11 @@ describe("stackSeries", () => {
 		expect(stack.names).toEqual(["a", "b", "other"]);
 		expect(stack.totalsUs).toEqual([9e6, 4e6, 9e6]);
 		expect(stack.cores[2]).toEqual([0.4, 0.4, null, 0.5]);
+	});
+	test("reasons are all there, in their own order, running at the bottom", () => {
+		const lines = ["other", "sleep", "lock", "", "run_queue"].map((name) => line(name, 1, 1, 0, 1));
+		const stack = stackSeries({ ...S, type: "wall", groupBy: "reason", lines }, 2);
+		expect(stack.names).toEqual(["", "run_queue", "lock", "sleep", "other"]);
 	});
 	test("nothing at all", () => {
 		expect(stackSeries({ ...S, lines: [] })).toMatchObject({ names: [], tops: [], highest: 0 });
@@ -100,3 +106,15 @@ test.each([
 	[40e6, null],
 	[-1, null],
 ])("the step at %d µs", (us, point) => expect(pointAt(S, us)).toBe(point));
+
+describe("waits that are still arriving", () => {
+	const waits: Series = { ...S, type: "offcpu" };
+	test.each<[string, Series, number, number | null]>([
+		["time on a CPU is there at once", S, 32e6, null],
+		["the last 11 s before now", waits, 32e6, 21e6],
+		["as much of the range as reaches there", waits, 35e6, 24e6],
+		["a range of long ago is whole", waits, 43e6, null],
+		["a range that is all young", { ...waits, fromUs: 25e6 }, 32e6, 25e6],
+		["wall clock, too", { ...waits, type: "wall" }, 32e6, 21e6],
+	])("%s", (_, series, nowUs, since) => expect(arrivingSince(series, nowUs)).toBe(since));
+});
