@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ enum {
 	DEMANGLED_BYTES = 16 << 20,
 	UPLOAD_WAIT_S = 60,
 	WAKE_UP_S = 5,
-	PATIENCE_S = 20,     /* at idle priority; a busy machine would never get there */
+	PATIENCE_S = 20,     /* at low priority; a busy machine is late enough then */
 	SEARCH_AGAIN_S = 20, /* for debug files that were installed in the meantime */
 };
 #define DEFAULT_CACHE_BYTES ((uint64_t)1 << 30)
@@ -248,6 +249,7 @@ static void *run(void *ctx)
 {
 	struct symbols *symbols = ctx;
 	pthread_setname_np(pthread_self(), "hearth-symbols");
+	atomic_store(&symbols->tid, gettid());
 	pthread_mutex_lock(&symbols->lock);
 	while (!atomic_load(&symbols->is_ending)) {
 		struct symbols_entry *entry;
@@ -322,6 +324,7 @@ int symbols_new(struct symbols **out, const struct symbols_options *options, str
 	if (!options->cache_max_bytes)
 		symbols->options.cache_max_bytes = DEFAULT_CACHE_BYTES;
 	symbols->cache_fd = symbols->upload_fd = symbols->host_root_fd = -1;
+	symbols->nice = getpriority(PRIO_PROCESS, 0); /* of this thread, and so of the new one */
 	map_init(&symbols->by_exe, MAX_ENTRIES);
 	init_locks(symbols);
 	int rc = open_parts(symbols, err);
@@ -335,13 +338,13 @@ int symbols_new(struct symbols **out, const struct symbols_options *options, str
 	return 0;
 }
 
-/* Somebody waits. The thread itself would see that only when it gets a CPU, which at idle priority
- * may take minutes on a busy machine. */
+/* Somebody waits. The thread itself would see that only when it gets a CPU, and when it asks. */
 static void hurry(struct symbols *symbols)
 {
-	struct sched_param param = {0};
 	atomic_fetch_add(&symbols->hurried, 1);
-	(void)pthread_setschedparam(symbols->thread, SCHED_OTHER, &param);
+	int tid = atomic_load(&symbols->tid);
+	if (tid)
+		(void)setpriority(PRIO_PROCESS, (id_t)tid, symbols->nice);
 }
 
 static void stop(struct symbols *symbols)

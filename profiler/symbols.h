@@ -2,7 +2,7 @@
  * symbols: names of the executables that are met, better ones as they are found.
  *
  * The symbol table of a file names its functions at once. Debug files, source lines and inlined
- * calls take longer: one thread, at idle priority, finds and compiles them, one executable
+ * calls take longer: one thread, at low priority, finds and compiles them, one executable
  * after the other, and keeps the result by build ID, so that it is there at once the next time.
  * When something is named better than before, renamed() is called, so that what was stored in
  * the meantime can be renamed. Any thread may call.

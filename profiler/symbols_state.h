@@ -31,7 +31,7 @@ struct symbols_entry {
 	bool has_failed;               /* to be compiled */
 	uint64_t unnamed_samples;
 	int64_t searched_mono_ns;
-	int64_t patience_mono_ns;           /* until then it is compiled at idle priority */
+	int64_t patience_mono_ns;           /* until then it is compiled at low priority */
 	int64_t tell_mono_ns;               /* when to tell of its names once more; 0: never */
 	char where[DEBUG_FILE_WHERE_BYTES]; /* the debug file it was compiled with; "": none */
 	char reason[128];                   /* why names are missing; "": not known */
@@ -51,7 +51,9 @@ struct symbols {
 	atomic_bool is_ending;
 	atomic_bool has_no_uploads;       /* nobody may wait for one */
 	atomic_int hurried;               /* how many wait */
-	bool is_idle_class;               /* the thread's own: its priority now */
+	int nice;                         /* of the thread when others are not first */
+	atomic_int tid;                   /* 0: it has not begun */
+	bool has_low_priority;            /* the thread's own: now */
 	struct demangle_cache *demangled; /* the thread's own */
 
 	pthread_mutex_t lock;
@@ -80,6 +82,6 @@ void symbols_search_again(struct symbols *symbols, const struct symbols_entry *e
 			  struct symbols_finding *finding);
 /* Attach what the cache has. False: nothing. */
 bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry);
-/* Idle, or as everybody else; on the thread. Only where it holds no lock, and nobody waits for
- * what it does, is it idle. */
-void symbols_set_priority(struct symbols *symbols, bool idle);
+/* Behind the others, or as they are; on the thread. Only where it holds no lock, and nobody waits
+ * for what it does, is it behind. */
+void symbols_set_priority(struct symbols *symbols, bool low);

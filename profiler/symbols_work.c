@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,18 +29,24 @@ enum {
 	IOPRIO_CLASS_IDLE = 3
 };
 
-void symbols_set_priority(struct symbols *symbols, bool idle)
+/* A tenth of what others get, and not SCHED_IDLE, which gets nothing where all CPUs are busy: a
+ * killed process is not gone before its last thread has run, and it is that one which gives back
+ * the memory of all. */
+enum { LOW_NICE = 10 };
+
+void symbols_set_priority(struct symbols *symbols, bool low)
 {
-	struct sched_param param = {0};
-	int class = idle ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_BE;
-	/* Refused without rights: then it goes on as it is. */
-	(void)sched_setscheduler(0, idle ? SCHED_IDLE : SCHED_OTHER, &param);
+	int nice = low && symbols->nice < LOW_NICE ? LOW_NICE : symbols->nice;
+	int class = low ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_BE;
+	/* Of this thread alone: setpriority(2), C library/kernel differences. Refused without
+	 * rights: then it goes on as it is. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
-		      class << IOPRIO_CLASS_SHIFT | (idle ? 0 : 4));
-	symbols->is_idle_class = idle;
+		      class << IOPRIO_CLASS_SHIFT | (low ? 0 : 4));
+	symbols->has_low_priority = low;
 }
 
-static bool may_idle(struct symbols *symbols, const struct symbols_entry *entry)
+static bool is_patient(struct symbols *symbols, const struct symbols_entry *entry)
 {
 	return !atomic_load(&symbols->hurried) && clock_mono_ns() < entry->patience_mono_ns;
 }
@@ -230,12 +236,12 @@ static int open_split(void *ctx, enum dwarf_split_kind kind, const char *name,
 	return open_joined(search, exe, exe_directory_len, slash ? slash + 1 : name, "");
 }
 
-/* Asked often, so that it is not idle for longer than it may. */
+/* Asked often, so that it is not behind others for longer than it may. */
 static bool is_cancelled(void *ctx)
 {
 	const struct compilation *compilation = ctx;
 	struct symbols *symbols = compilation->symbols;
-	if (symbols->is_idle_class && !may_idle(symbols, compilation->entry))
+	if (symbols->has_low_priority && !is_patient(symbols, compilation->entry))
 		symbols_set_priority(symbols, false);
 	return atomic_load(&symbols->is_ending);
 }
@@ -343,7 +349,7 @@ void symbols_work(struct symbols *symbols, struct symbols_entry *entry)
 	struct outcome outcome = {0};
 	struct gsym *gsym = NULL;
 	fill_search(&roots, symbols, entry);
-	symbols_set_priority(symbols, may_idle(symbols, entry));
+	symbols_set_priority(symbols, is_patient(symbols, entry));
 	if (!entry->is_upload)
 		outcome.search_rc = debug_file_find(&debug, executable_elf(entry->exe),
 						    &roots.search, &outcome.search_err);

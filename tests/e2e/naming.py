@@ -100,12 +100,12 @@ class Flame:
 
 
 def hurry(server):
-    """Names are made at idle priority: on a busy machine, tests would wait for very long."""
+    """Names are made at low priority: on a busy machine, tests would wait for very long."""
     for path in glob.glob(f"/proc/{server.pid}/task/*/comm"):
         with contextlib.suppress(OSError), open(path, encoding="utf-8") as comm:
             if comm.read().strip() == "hearth-symbols":
                 thread = int(path.split("/")[-2])
-                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, thread, 0)
 
 
 class Program:
