@@ -122,6 +122,12 @@ static int open_store(struct serving *serving, const struct serve_config *config
 	return rc;
 }
 
+static void flush_waits(void *ctx)
+{
+	const struct serving *serving = ctx;
+	profiler_flush_waits(serving->profiler);
+}
+
 static int path_in(char path[static PATH_MAX], const char *directory, const char *name,
 		   struct err *err)
 {
@@ -181,6 +187,7 @@ static int start(struct serving *serving, struct server **server, const struct s
 		.stack_quality = read_quality,
 		.symbols_status = read_symbols,
 		.upload_symbols = upload_symbols,
+		.flush_waits = flush_waits,
 		.ctx = serving,
 		.insecure = config->insecure,
 	};
