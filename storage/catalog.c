@@ -223,9 +223,9 @@ void catalog_clean(const struct catalog *catalog)
 int catalog_select(struct catalog *catalog, int64_t from_unix_ns, int64_t until_unix_ns,
 		   struct partition_list *list)
 {
-	int64_t reach_s = WRITER_REACH_NS / NS_PER_S + 1;
-	int64_t from_unix_s = from_unix_ns / NS_PER_S - reach_s;
-	int64_t until_unix_s = until_unix_ns / NS_PER_S + reach_s;
+	int64_t from_unix_s = from_unix_ns / NS_PER_S - WRITER_REACH_S;
+	int64_t until_unix_s =
+		until_unix_ns / NS_PER_S + WRITER_REACH_S + SEGMENT_MAX_WAIT_NS / NS_PER_S;
 	*list = (struct partition_list){0};
 	pthread_mutex_lock(&catalog->lock);
 	size_t first = upper_bound(catalog, from_unix_s);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -27,14 +28,31 @@ struct engine_range engine_range_of(const struct store_query *query)
 	};
 }
 
-static int visit_partition(struct store *store, struct partition *partition, engine_visit_fn visit,
-			   void *ctx, struct err *err)
+/* So long after the range there can only be waits that reach back to it. Few partitions have
+ * such, so that is asked before their tables are loaded. */
+static int reaches_back(struct partition *partition, int64_t until_unix_ns, bool *reaches,
+			struct err *err)
+{
+	struct extent extent;
+	*reaches = true;
+	if (partition_start_unix_s(partition) <= until_unix_ns / NS_PER_S + WRITER_REACH_S)
+		return 0;
+	int rc = partition_extent(partition, &extent, err);
+	if (!rc)
+		*reaches = extent.samples && extent.oldest_unix_us * NS_PER_US < until_unix_ns;
+	return rc;
+}
+
+static int visit_partition(struct store *store, struct partition *partition, int64_t until_unix_ns,
+			   engine_visit_fn visit, void *ctx, struct err *err)
 {
 	struct err local = {0};
 	AUTO(session) session = NULL;
-	uint64_t use_number = catalog_next_use(store->catalog);
-	int rc = session_open(&session, partition, use_number, &local);
-	if (!rc)
+	bool may_hold;
+	int rc = reaches_back(partition, until_unix_ns, &may_hold, &local);
+	if (!rc && may_hold)
+		rc = session_open(&session, partition, catalog_next_use(store->catalog), &local);
+	if (!rc && may_hold)
 		rc = visit(ctx, session, &local);
 	if (rc == -EBADMSG) {
 		/* Renaming is for whoever opens it to write: the writer may be at it now. */
@@ -65,7 +83,7 @@ int engine_each_session(struct store *store, const struct store_query *query, en
 	if (rc)
 		return err_set(err, rc, "query: %m");
 	for (size_t i = 0; !rc && i < list.count; i++)
-		rc = visit_partition(store, list.items[i], visit, ctx, err);
+		rc = visit_partition(store, list.items[i], query->until_unix_ns, visit, ctx, err);
 	catalog_release(store->catalog, &list);
 	return rc;
 }
@@ -127,23 +145,70 @@ int engine_each_segment(struct session *session, const struct store_query *query
 	return rc;
 }
 
-struct thread_labels {
-	const struct profile *tables;
-	uint32_t thread;
+const char *engine_wait_label(const struct session *session, const struct store_query *query,
+			      uint32_t wait, const char *key)
+{
+	if (!wait && query->type == PROFILE_WALL && !strcmp(key, "reason"))
+		return WAIT_REASON_RUNNING;
+	return profile_wait_label(session->tables, wait, key);
+}
+
+/* Whose labels are asked for. */
+struct owner {
+	const struct session *session;
+	const struct store_query *query;
+	uint32_t id; /* of a thread or of a wait */
 	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
 };
 
-static const char *label_of(void *ctx, const char *key)
+static const char *label_of_thread(void *ctx, const char *key)
 {
-	struct thread_labels *labels = ctx;
-	return profile_thread_label(labels->tables, labels->thread, key, labels->scratch);
+	struct owner *owner = ctx;
+	if (profile_is_wait_label(key))
+		return selector_skip;
+	return profile_thread_label(owner->session->tables, owner->id, key, owner->scratch);
 }
 
-int engine_thread_matches(const struct session *session, const struct store_query *query,
-			  uint32_t thread, bool *matches, struct err *err)
+static const char *label_of_wait(void *ctx, const char *key)
 {
-	struct thread_labels labels;
-	labels.tables = session->tables;
-	labels.thread = thread;
-	return selector_matches(query->selector, label_of, &labels, matches, err);
+	const struct owner *owner = ctx;
+	if (!profile_is_wait_label(key))
+		return selector_skip;
+	return engine_wait_label(owner->session, owner->query, owner->id, key);
+}
+
+static int choose(const struct session *session, const struct store_query *query,
+		  selector_value_fn label_of, size_t count, bool *chosen, struct err *err)
+{
+	struct owner owner;
+	owner.session = session;
+	owner.query = query;
+	for (uint32_t i = 0; i < count; i++) {
+		owner.id = i;
+		int rc = selector_matches(query->selector, label_of, &owner, &chosen[i], err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int engine_choose(const struct session *session, const struct store_query *query,
+		  struct engine_choice *choice, struct err *err)
+{
+	size_t threads = session->tables->thread_count;
+	size_t waits = session->tables->wait_count;
+	engine_choice_fini(choice);
+	choice->threads = malloc(threads * sizeof(*choice->threads));
+	choice->waits = malloc(waits * sizeof(*choice->waits));
+	if (!choice->threads || !choice->waits)
+		return err_set(err, -ENOMEM, "query: %m");
+	int rc = choose(session, query, label_of_thread, threads, choice->threads, err);
+	return rc ? rc : choose(session, query, label_of_wait, waits, choice->waits, err);
+}
+
+void engine_choice_fini(struct engine_choice *choice)
+{
+	free(choice->threads);
+	free(choice->waits);
+	*choice = (struct engine_choice){0};
 }

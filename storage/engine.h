@@ -52,7 +52,16 @@ typedef int (*engine_segment_fn)(void *ctx, struct session *session, const struc
 int engine_each_segment(struct session *session, const struct store_query *query,
 			engine_segment_fn visit, void *ctx, struct err *err);
 
-/* Does the selector mean this thread of the session's partition? Errors are those of
- * selector_matches(). */
-int engine_thread_matches(const struct session *session, const struct store_query *query,
-			  uint32_t thread, bool *matches, struct err *err);
+/* Which threads and waits of a partition the selector means, by id. A sample is meant when both
+ * its thread and its wait are, as no label belongs to both. */
+struct engine_choice {
+	bool *threads, *waits;
+};
+/* -EINVAL: see selector_matches(). */
+int engine_choose(const struct session *session, const struct store_query *query,
+		  struct engine_choice *choice, struct err *err);
+void engine_choice_fini(struct engine_choice *choice); /* zeroed: fine */
+
+/* A label of a wait, as profile_wait_label() has it in a profile of the query's type. */
+const char *engine_wait_label(const struct session *session, const struct store_query *query,
+			      uint32_t wait, const char *key);

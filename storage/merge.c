@@ -18,6 +18,12 @@ struct choice {
 	size_t sample_count;
 };
 
+/* A segment this full is as good as it gets. */
+static bool is_full(enum profile_type type, size_t sample_count)
+{
+	return sample_count >= segment_max_samples(type) / 2;
+}
+
 void merge_init(struct merge *merge)
 {
 	*merge = (struct merge){.next_id = 1, .settled_next_id = 1};
@@ -86,15 +92,16 @@ int merge_write(struct merge *merge, struct db *db, struct segment_codec *codec,
 		const struct segment *like, struct segment_sample *samples, size_t count,
 		struct err *err)
 {
+	size_t max_samples = segment_max_samples(like->type);
 	/* More than fits in one: cut along time, so that each covers little of it. */
-	if (count > SEGMENT_MAX_SAMPLES)
+	if (count > max_samples)
 		segment_sort(samples, count);
 	for (size_t done = 0; done < count;) {
 		struct segment segment = *like;
 		size_t left = count - done;
 		segment.id = merge->next_id;
-		segment.sample_count = left < SEGMENT_MAX_SAMPLES ? left : SEGMENT_MAX_SAMPLES;
-		if (segment.sample_count >= MERGE_FULL_SAMPLES)
+		segment.sample_count = left < max_samples ? left : max_samples;
+		if (is_full(segment.type, segment.sample_count))
 			segment.level = TOP_LEVEL;
 		int rc = segment_write(db, codec, &segment, samples + done, err);
 		if (!rc)
@@ -116,13 +123,13 @@ static bool choose(const struct merge *merge, enum profile_type type, int level,
 		const struct segment *segment = &merge->pending[i];
 		if (segment->type != type || segment->level != level)
 			continue;
-		if (choice->sample_count + segment->sample_count > SEGMENT_MAX_SAMPLES)
+		if (choice->sample_count + segment->sample_count > segment_max_samples(type))
 			return choice->count > 1;
 		choice->members[choice->count++] = i;
 		choice->sample_count += segment->sample_count;
 	}
 	return choice->count == enough ||
-	       (choice->count > 1 && choice->sample_count >= MERGE_FULL_SAMPLES);
+	       (choice->count > 1 && is_full(type, choice->sample_count));
 }
 
 static int write_merged(struct merge *merge, const struct choice *choice, struct db *db,
@@ -147,7 +154,7 @@ static int write_merged(struct merge *merge, const struct choice *choice, struct
 	}
 	merged->id = merge->next_id;
 	merged->sample_count = done;
-	merged->level = done >= MERGE_FULL_SAMPLES ? TOP_LEVEL : merged->level + 1;
+	merged->level = is_full(merged->type, done) ? TOP_LEVEL : merged->level + 1;
 	return segment_write(db, codec, merged, merge->samples, NULL);
 }
 

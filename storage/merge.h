@@ -14,8 +14,6 @@ enum {
 	/* A minute of appends each second, then a quarter of an hour of minutes. */
 	MERGE_LEVEL_0 = 60,
 	MERGE_LEVEL_1 = 15,
-	/* A segment this full is as good as it gets. */
-	MERGE_FULL_SAMPLES = SEGMENT_MAX_SAMPLES / 2,
 };
 
 struct merge {

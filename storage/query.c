@@ -32,6 +32,7 @@ struct sums {
 	struct index index;
 	uint32_t *last;   /* by stack: position + 1 of the sum that was met last */
 	uint32_t *owners; /* by thread: owner or NOT_SELECTED */
+	struct engine_choice choice;
 };
 
 struct question {
@@ -51,6 +52,7 @@ static void fini_sums(struct sums *sums)
 	free(sums->items);
 	free(sums->last);
 	free(sums->owners);
+	engine_choice_fini(&sums->choice);
 	index_fini(&sums->index);
 	*sums = (struct sums){0};
 }
@@ -84,15 +86,12 @@ static int init_sums(struct sums *sums, const struct question *question,
 	sums->owners = malloc(tables->thread_count * sizeof(*sums->owners));
 	if (!sums->last || !sums->owners)
 		return err_set(err, -ENOMEM, "query: %m");
-	for (uint32_t i = 0; i < tables->thread_count; i++) {
-		bool is_meant;
-		int rc = engine_thread_matches(session, question->query, i, &is_meant, err);
-		if (rc)
-			return rc;
+	int rc = engine_choose(session, question->query, &sums->choice, err);
+	for (uint32_t i = 0; !rc && i < tables->thread_count; i++) {
 		uint32_t owner = question->with_threads ? i : tables->threads[i].label_set;
-		sums->owners[i] = is_meant ? owner : NOT_SELECTED;
+		sums->owners[i] = sums->choice.threads[i] ? owner : NOT_SELECTED;
 	}
-	return 0;
+	return rc;
 }
 
 static bool same_sum(const void *ctx, uint32_t position, const void *key)
@@ -121,13 +120,15 @@ static int find_sum(struct sums *sums, uint32_t stack, uint32_t owner, uint32_t 
 	return 0;
 }
 
-/* Threads of the samples in the time range that are meant; the others' become NOT_SELECTED.
- * False when none is. */
+/* Owners of the samples whose threads are meant; the others' become NOT_SELECTED. False when
+ * none is. */
 static bool choose_owners(struct question *question, const struct segment *segment)
 {
 	const uint32_t *owner_of = question->sums.owners;
 	uint64_t *owners = question->columns[COLUMN_THREAD];
 	bool any = false;
+	if (segment->type == PROFILE_CPU && !question->sums.choice.waits[0])
+		return false;
 	for (size_t i = 0; i < segment->sample_count; i++) {
 		owners[i] = owner_of[owners[i]];
 		any |= owners[i] != NOT_SELECTED;
@@ -135,20 +136,57 @@ static bool choose_owners(struct question *question, const struct segment *segme
 	return any;
 }
 
-static int drop_outside(struct question *question, struct session *session,
-			const struct segment *segment, struct err *err)
+static void drop_other_waits(struct question *question, const struct segment *segment)
+{
+	const bool *is_meant = question->sums.choice.waits;
+	const uint64_t *waits = question->columns[COLUMN_WAIT];
+	for (size_t i = 0; i < segment->sample_count; i++)
+		if (!is_meant[waits[i]])
+			question->columns[COLUMN_THREAD][i] = NOT_SELECTED;
+}
+
+static bool is_inside(const struct question *question, const struct segment *segment)
+{
+	const struct store_query *query = question->query;
+	if (segment->type == PROFILE_OFFCPU)
+		return segment->start_unix_us * NS_PER_US >= query->from_unix_ns &&
+		       segment->end_unix_us * NS_PER_US <= query->until_unix_ns;
+	return segment->start_unix_us >= question->range.from_unix_us &&
+	       segment->end_unix_us <= question->range.until_unix_us;
+}
+
+static void drop_outside(struct question *question, const struct segment *segment)
 {
 	const struct engine_range *range = &question->range;
-	uint64_t *times = question->columns[COLUMN_TIME];
-	uint64_t *owners = question->columns[COLUMN_THREAD];
-	int rc = segment_read_column(session->db, session->codec, segment, COLUMN_TIME,
-				     SEGMENT_MAX_TIME_US, times, err);
-	for (size_t i = 0; !rc && i < segment->sample_count; i++) {
+	const uint64_t *times = question->columns[COLUMN_TIME];
+	for (size_t i = 0; i < segment->sample_count; i++) {
 		int64_t time_unix_us = segment->start_unix_us + (int64_t)times[i];
 		if (time_unix_us < range->from_unix_us || time_unix_us >= range->until_unix_us)
-			owners[i] = NOT_SELECTED;
+			question->columns[COLUMN_THREAD][i] = NOT_SELECTED;
 	}
-	return rc;
+}
+
+/* Of a wait that is partly outside only the part inside is left, to the ns, so that the parts
+ * of adjacent ranges make up the whole. It is counted where its last ns is. */
+static void clip_waits(struct question *question, const struct segment *segment)
+{
+	int64_t from_ns = question->query->from_unix_ns;
+	int64_t until_ns = question->query->until_unix_ns;
+	const uint64_t *times = question->columns[COLUMN_TIME];
+	uint64_t *weights_ns = question->columns[COLUMN_WEIGHT];
+	for (size_t i = 0; i < segment->sample_count; i++) {
+		int64_t end_ns = (segment->start_unix_us + (int64_t)times[i]) * NS_PER_US;
+		int64_t last_ns = weights_ns[i] ? end_ns - 1 : end_ns;
+		int64_t first_ns = end_ns - (int64_t)weights_ns[i];
+		first_ns = first_ns > from_ns ? first_ns : from_ns;
+		if (first_ns > last_ns || first_ns >= until_ns) {
+			question->columns[COLUMN_THREAD][i] = NOT_SELECTED;
+			continue;
+		}
+		weights_ns[i] = (uint64_t)((end_ns < until_ns ? end_ns : until_ns) - first_ns);
+		if (last_ns >= until_ns)
+			question->columns[COLUMN_COUNT][i] = 0;
+	}
 }
 
 static int sum_samples(struct question *question, const struct segment *segment)
@@ -156,7 +194,8 @@ static int sum_samples(struct question *question, const struct segment *segment)
 	struct sums *sums = &question->sums;
 	const uint64_t *stacks = question->columns[COLUMN_STACK];
 	const uint64_t *owners = question->columns[COLUMN_THREAD];
-	const uint64_t *waits = question->with_threads ? question->columns[COLUMN_WAIT] : NULL;
+	const uint64_t *waits =
+		segment->type == PROFILE_OFFCPU ? question->columns[COLUMN_WAIT] : NULL;
 	const uint64_t *weights_ns = question->columns[COLUMN_WEIGHT];
 	const uint64_t *counts = question->columns[COLUMN_COUNT];
 	for (size_t i = 0; i < segment->sample_count; i++) {
@@ -180,15 +219,17 @@ static int sum_samples(struct question *question, const struct segment *segment)
 static int read_columns(struct question *question, struct session *session,
 			const struct segment *segment, struct err *err)
 {
+	bool is_waiting = segment->type == PROFILE_OFFCPU;
 	const struct {
 		enum segment_column column;
 		uint64_t limit;
 		bool is_needed;
 	} wanted[] = {
+		{COLUMN_TIME, SEGMENT_MAX_TIME_US, !is_inside(question, segment)},
 		{COLUMN_STACK, session->tables->stack_count, true},
-		{COLUMN_WEIGHT, SEGMENT_MAX_WEIGHT, true},
+		{COLUMN_WEIGHT, segment_weight_limit(segment->type), true},
 		{COLUMN_COUNT, SEGMENT_MAX_WEIGHT, true},
-		{COLUMN_WAIT, session->tables->wait_count, question->with_threads},
+		{COLUMN_WAIT, session->tables->wait_count, is_waiting},
 	};
 	int rc = 0;
 	for (size_t i = 0; !rc && i < ARRAY_LEN(wanted); i++)
@@ -197,6 +238,20 @@ static int read_columns(struct question *question, struct session *session,
 						 wanted[i].column, wanted[i].limit,
 						 question->columns[wanted[i].column], err);
 	return rc;
+}
+
+/* Leaves what is in the range and meant. */
+static void narrow(struct question *question, const struct segment *segment)
+{
+	bool is_waiting = segment->type == PROFILE_OFFCPU;
+	if (is_waiting)
+		drop_other_waits(question, segment);
+	if (is_inside(question, segment))
+		return;
+	if (is_waiting)
+		clip_waits(question, segment);
+	else
+		drop_outside(question, segment);
 }
 
 static void cover(struct question *question, const struct segment *segment)
@@ -213,21 +268,16 @@ static int read_segment(void *ctx, struct session *session, const struct segment
 			struct err *err)
 {
 	struct question *question = ctx;
-	const struct engine_range *range = &question->range;
-	bool is_inside = segment->start_unix_us >= range->from_unix_us &&
-			 segment->end_unix_us <= range->until_unix_us;
 	cover(question, segment);
 	int rc = segment_read_column(session->db, session->codec, segment, COLUMN_THREAD,
 				     session->tables->thread_count,
 				     question->columns[COLUMN_THREAD], err);
 	if (rc || !choose_owners(question, segment))
 		return rc;
-	if (!is_inside)
-		rc = drop_outside(question, session, segment, err);
-	if (!rc)
-		rc = read_columns(question, session, segment, err);
+	rc = read_columns(question, session, segment, err);
 	if (rc)
 		return rc;
+	narrow(question, segment);
 	rc = sum_samples(question, segment);
 	return rc ? err_set(err, rc, "query: %m") : 0;
 }

@@ -9,12 +9,13 @@
 #define US_PER_S         (NS_PER_S / NS_PER_US)
 #define MAX_COLUMN_BYTES ((size_t)2 << 20)
 
-/* A row of a segment's totals. */
+/* A row of a segment's totals: what each second of [second, second + span) has. */
 struct total {
 	uint64_t second;
 	int64_t weight_ns;
-	uint64_t count;
+	uint32_t span;
 	uint32_t thread;
+	uint32_t wait;
 };
 
 struct segment_codec {
@@ -71,48 +72,127 @@ void segment_sort(struct segment_sample *samples, size_t count)
 	}
 }
 
-static int by_second_and_thread(const void *a, const void *b)
+static int compare_u64(uint64_t left, uint64_t right)
+{
+	return (left > right) - (left < right);
+}
+
+static int by_thread_and_time(const void *a, const void *b)
 {
 	const struct total *left = a;
 	const struct total *right = b;
-	if (left->second != right->second)
-		return left->second < right->second ? -1 : 1;
-	return (left->thread > right->thread) - (left->thread < right->thread);
+	int order = compare_u64(left->thread, right->thread);
+	if (!order)
+		order = compare_u64(left->wait, right->wait);
+	if (!order)
+		order = compare_u64(left->second, right->second);
+	return order ? order : compare_u64(left->span, right->span);
 }
 
-static int64_t floor_second(int64_t unix_us)
+static int64_t floor_div(int64_t value, int64_t by)
 {
-	return unix_us / US_PER_S - (unix_us % US_PER_S < 0);
+	return value / by - (value % by < 0);
+}
+
+static int64_t start_ns_of(const struct segment_sample *wait)
+{
+	return wait->time_unix_us * NS_PER_US - wait->weight_ns;
+}
+
+/* The rows of one wait: part of a second, whole ones, part of a second. Returns how many. */
+static size_t spread_wait(struct total *rows, const struct segment_sample *wait,
+			  int64_t first_second)
+{
+	int64_t start_ns = start_ns_of(wait);
+	int64_t end_ns = wait->time_unix_us * NS_PER_US;
+	int64_t from_s = floor_div(start_ns, NS_PER_S);
+	int64_t last_s = wait->weight_ns ? floor_div(end_ns - 1, NS_PER_S) : from_s;
+	struct total row = {.second = (uint64_t)(from_s - first_second),
+			    .weight_ns = wait->weight_ns,
+			    .span = 1,
+			    .thread = wait->thread,
+			    .wait = wait->wait};
+	size_t count = 0;
+	if (from_s < last_s) {
+		row.weight_ns = (from_s + 1) * NS_PER_S - start_ns;
+		rows[count++] = row;
+		row.second++;
+		row.weight_ns = NS_PER_S;
+		row.span = (uint32_t)(last_s - from_s - 1);
+		if (row.span)
+			rows[count++] = row;
+		row.second += row.span;
+		row.weight_ns = end_ns - last_s * NS_PER_S;
+		row.span = 1;
+	}
+	rows[count++] = row;
+	return count;
+}
+
+static size_t spread_samples(struct total *rows, const struct segment *segment,
+			     const struct segment_sample *samples)
+{
+	int64_t first_second = floor_div(segment->start_unix_us, US_PER_S);
+	size_t count = 0;
+	for (size_t i = 0; i < segment->sample_count; i++) {
+		const struct segment_sample *sample = &samples[i];
+		int64_t second = floor_div(sample->time_unix_us, US_PER_S) - first_second;
+		if (segment->type == PROFILE_OFFCPU)
+			count += spread_wait(rows + count, sample, first_second);
+		else
+			rows[count++] = (struct total){.second = (uint64_t)second,
+						       .weight_ns = sample->weight_ns,
+						       .span = 1,
+						       .thread = sample->thread};
+	}
+	return count;
+}
+
+/* Sums up sorted rows of the same seconds. */
+static size_t fold_rows(struct total *rows, size_t count)
+{
+	size_t last = 0;
+	for (size_t i = 1; i < count; i++) {
+		if (by_thread_and_time(&rows[last], &rows[i]))
+			rows[++last] = rows[i];
+		else
+			rows[last].weight_ns = sat_add_i64(rows[last].weight_ns, rows[i].weight_ns);
+	}
+	return last + 1;
+}
+
+/* Joins rows that follow one another and have the same in each second. */
+static size_t join_rows(struct total *rows, size_t count)
+{
+	size_t last = 0;
+	for (size_t i = 1; i < count; i++) {
+		struct total *before = &rows[last];
+		if (before->thread == rows[i].thread && before->wait == rows[i].wait &&
+		    before->second + before->span == rows[i].second &&
+		    before->weight_ns == rows[i].weight_ns)
+			before->span += rows[i].span;
+		else
+			rows[++last] = rows[i];
+	}
+	return last + 1;
 }
 
 /* Fills codec->totals; returns how many. */
 static size_t sum_totals(struct segment_codec *codec, const struct segment *segment,
 			 const struct segment_sample *samples)
 {
-	struct total *totals = codec->totals;
-	int64_t first_second = floor_second(segment->start_unix_us);
-	for (size_t i = 0; i < segment->sample_count; i++)
-		totals[i] = (struct total){
-			(uint64_t)(floor_second(samples[i].time_unix_us) - first_second),
-			samples[i].weight_ns, samples[i].count, samples[i].thread};
-	qsort(totals, segment->sample_count, sizeof(*totals), by_second_and_thread);
-	size_t last = 0;
-	for (size_t i = 1; i < segment->sample_count; i++) {
-		if (by_second_and_thread(&totals[last], &totals[i])) {
-			totals[++last] = totals[i];
-			continue;
-		}
-		totals[last].weight_ns = sat_add_i64(totals[last].weight_ns, totals[i].weight_ns);
-		totals[last].count = sat_add_u64(totals[last].count, totals[i].count);
-	}
-	return last + 1;
+	struct total *rows = codec->totals;
+	size_t count = spread_samples(rows, segment, samples);
+	qsort(rows, count, sizeof(*rows), by_thread_and_time);
+	count = fold_rows(rows, count);
+	return segment->type == PROFILE_OFFCPU ? join_rows(rows, count) : count;
 }
 
 static int write_column(struct db *db, struct segment_codec *codec, const struct segment *segment,
 			enum segment_column column, struct err *err)
 {
 	bool is_total = column >= COLUMN_TOTAL_SECOND;
-	bool rises = column == COLUMN_TIME || column == COLUMN_TOTAL_SECOND;
+	bool rises = column == COLUMN_TIME || column == COLUMN_TOTAL_THREAD;
 	buf_clear(&codec->out);
 	int rc = column_encode(codec->columns, codec->values,
 			       is_total ? segment->total_count : segment->sample_count,
@@ -146,7 +226,7 @@ static int write_samples(struct db *db, struct segment_codec *codec, const struc
 		rc = WRITE_COLUMN(COLUMN_STACK, count, samples[i].stack);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_WEIGHT, count, samples[i].weight_ns);
-	if (!rc)
+	if (!rc && segment->type == PROFILE_OFFCPU)
 		rc = WRITE_COLUMN(COLUMN_WAIT, count, samples[i].wait);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_COUNT, count, samples[i].count);
@@ -163,26 +243,51 @@ static int write_totals(struct db *db, struct segment_codec *codec, const struct
 		rc = WRITE_COLUMN(COLUMN_TOTAL_THREAD, count, totals[i].thread);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_TOTAL_WEIGHT, count, totals[i].weight_ns);
+	if (rc || segment->type != PROFILE_OFFCPU)
+		return rc;
+	rc = WRITE_COLUMN(COLUMN_TOTAL_WAIT, count, totals[i].wait);
 	if (!rc)
-		rc = WRITE_COLUMN(COLUMN_TOTAL_COUNT, count, totals[i].count);
+		rc = WRITE_COLUMN(COLUMN_TOTAL_SPAN, count, totals[i].span);
 	return rc;
+}
+
+size_t segment_max_samples(enum profile_type type)
+{
+	return type == PROFILE_OFFCPU ? SEGMENT_MAX_WAITS : SEGMENT_MAX_SAMPLES;
+}
+
+uint64_t segment_weight_limit(enum profile_type type)
+{
+	return type == PROFILE_OFFCPU ? (uint64_t)SEGMENT_MAX_WAIT_NS + 1 : SEGMENT_MAX_WEIGHT;
+}
+
+/* Widens the segment to cover its sorted samples. */
+static void cover(struct segment *segment, const struct segment_sample *samples)
+{
+	int64_t last_unix_us = samples[segment->sample_count - 1].time_unix_us;
+	if (samples[0].time_unix_us < segment->start_unix_us)
+		segment->start_unix_us = samples[0].time_unix_us;
+	if (last_unix_us >= segment->end_unix_us)
+		segment->end_unix_us = last_unix_us + 1;
+	for (size_t i = 0; segment->type == PROFILE_OFFCPU && i < segment->sample_count; i++) {
+		int64_t start_unix_us = floor_div(start_ns_of(&samples[i]), NS_PER_US);
+		if (start_unix_us < segment->start_unix_us)
+			segment->start_unix_us = start_unix_us;
+	}
 }
 
 int segment_write(struct db *db, struct segment_codec *codec, struct segment *segment,
 		  struct segment_sample *samples, struct err *err)
 {
 	size_t count = segment->sample_count;
-	if (!count || count > SEGMENT_MAX_SAMPLES)
+	if (!count || count > segment_max_samples(segment->type))
 		return err_set(err, -ENOSPC, "a segment of %zu samples", count);
 	segment_sort(samples, count);
-	if (samples[0].time_unix_us < segment->start_unix_us)
-		segment->start_unix_us = samples[0].time_unix_us;
-	if (samples[count - 1].time_unix_us >= segment->end_unix_us)
-		segment->end_unix_us = samples[count - 1].time_unix_us + 1;
+	cover(segment, samples);
 	segment->total_count = sum_totals(codec, segment, samples);
 	int64_t weight_ns = 0;
-	for (size_t i = 0; i < segment->total_count; i++)
-		weight_ns = sat_add_i64(weight_ns, codec->totals[i].weight_ns);
+	for (size_t i = 0; i < count; i++)
+		weight_ns = sat_add_i64(weight_ns, samples[i].weight_ns);
 	int rc = db_run(db, INSERT_SEGMENT,
 			DB_ARGS(segment->id, segment->type, segment->level, segment->start_unix_us,
 				segment->end_unix_us, (int64_t)count, (int64_t)segment->total_count,
@@ -203,11 +308,21 @@ static bool all_below(const uint64_t *values, size_t count, uint64_t limit)
 	return greatest < limit;
 }
 
+static bool is_about_waits(enum segment_column column)
+{
+	return column == COLUMN_WAIT || column == COLUMN_TOTAL_WAIT || column == COLUMN_TOTAL_SPAN;
+}
+
 int segment_read_column(struct db *db, struct segment_codec *codec, const struct segment *segment,
 			enum segment_column column, uint64_t limit, uint64_t *values,
 			struct err *err)
 {
 	size_t count = column >= COLUMN_TOTAL_SECOND ? segment->total_count : segment->sample_count;
+	if (segment->type != PROFILE_OFFCPU && is_about_waits(column)) {
+		for (size_t i = 0; i < count; i++)
+			values[i] = column == COLUMN_TOTAL_SPAN;
+		return 0;
+	}
 	sqlite3_stmt *stmt;
 	int rc = db_start(db, SELECT_COLUMN, DB_ARGS(segment->id, column), &stmt, err);
 	if (rc)
@@ -248,7 +363,7 @@ int segment_read(struct db *db, struct segment_codec *codec, const struct segmen
 	if (!rc)
 		rc = READ_COLUMN(COLUMN_STACK, SEGMENT_MAX_ID, stack, 0);
 	if (!rc)
-		rc = READ_COLUMN(COLUMN_WEIGHT, SEGMENT_MAX_WEIGHT, weight_ns, 0);
+		rc = READ_COLUMN(COLUMN_WEIGHT, segment_weight_limit(segment->type), weight_ns, 0);
 	if (!rc)
 		rc = READ_COLUMN(COLUMN_WAIT, SEGMENT_MAX_ID, wait, 0);
 	if (!rc)
@@ -259,7 +374,7 @@ int segment_read(struct db *db, struct segment_codec *codec, const struct segmen
 int segment_check(const struct segment *segment, struct err *err)
 {
 	bool is_sane = segment->sample_count && segment->sample_count <= SEGMENT_MAX_SAMPLES &&
-		       segment->total_count <= segment->sample_count &&
+		       segment->total_count <= SEGMENT_MAX_SAMPLES &&
 		       segment->start_unix_us > -SEGMENT_MAX_TIME_US &&
 		       segment->start_unix_us <= segment->end_unix_us &&
 		       segment->end_unix_us < SEGMENT_MAX_TIME_US;

@@ -244,12 +244,16 @@ static int match(const struct matcher *matcher, const char *value, bool *matches
 	return 0;
 }
 
+const char selector_skip[] = "";
+
 int selector_matches(const struct selector *selector, selector_value_fn value_of, void *ctx,
 		     bool *matches, struct err *err)
 {
 	bool all = true;
 	for (size_t i = 0; all && selector && i < selector->count; i++) {
 		const char *value = value_of(ctx, selector->matchers[i].key);
+		if (value == selector_skip)
+			continue;
 		int rc = match(&selector->matchers[i], value ? value : "", &all, err);
 		if (rc)
 			return rc;

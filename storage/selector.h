@@ -19,8 +19,10 @@ int selector_parse(struct selector **out, const char *text, struct err *err);
 void selector_free(struct selector *selector); /* NULL is fine */
 AUTO_DEFINE(selector)
 
-/* value_of(ctx, key) gives a label's value, or NULL when it is not there. -EINVAL: a pattern is
- * too costly for a value; -ENOMEM. A NULL selector matches everything. */
+/* value_of(ctx, key) gives a label's value, NULL when it is not there, or selector_skip where
+ * that is not for it to say: counts as a match. -EINVAL: a pattern is too costly for a value;
+ * -ENOMEM. A NULL selector matches everything. */
+extern const char selector_skip[];
 typedef const char *(*selector_value_fn)(void *ctx, const char *key);
 int selector_matches(const struct selector *selector, selector_value_fn value_of, void *ctx,
 		     bool *matches, struct err *err);

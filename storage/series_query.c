@@ -21,33 +21,72 @@ enum {
 
 /* Columns of the totals, reused from segment to segment. */
 struct totals {
-	uint64_t *seconds, *threads, *weights_ns;
-	int64_t first_unix_s; /* of the segment: seconds[] count from here */
+	uint64_t *seconds, *spans, *threads, *waits, *weights_ns;
+};
+
+/* A row of them, as far as it is in the range: each of these seconds has that weight. */
+struct total {
+	int64_t from_unix_s, until_unix_s;
+	int64_t weight_ns;
+	uint32_t thread, wait;
+};
+
+/* Sums by thread, or by wait. */
+struct tally {
+	int64_t *sums_ns;
+	bool *is_seen;
 };
 
 struct question {
 	const struct store_query *query;
 	struct engine_range range;
 	const char *label; /* NULL: one line for all */
+	bool by_wait;      /* the label is one of waits */
 	bool only_keys;    /* lines are the names of labels */
 	bool is_closed;    /* what has no line yet goes to "other" */
 	struct series_set *set;
 	struct totals totals;
-	uint32_t *lines;  /* of this partition: by thread, line or NO_LINE */
-	int64_t *sums_ns; /* by thread */
-	bool *is_seen;    /* by thread */
+
+	/* of this partition */
+	struct engine_choice choice;
+	uint32_t *lines; /* by thread or wait: line or NO_LINE */
+	struct tally threads, waits;
 	int64_t covered_until_us;
 };
+
+static void fini_tally(struct tally *tally)
+{
+	free(tally->sums_ns);
+	free(tally->is_seen);
+	*tally = (struct tally){0};
+}
+
+static int init_tally(struct tally *tally, size_t count)
+{
+	fini_tally(tally);
+	tally->sums_ns = calloc(count, sizeof(*tally->sums_ns));
+	tally->is_seen = calloc(count, sizeof(*tally->is_seen));
+	return tally->sums_ns && tally->is_seen ? 0 : -ENOMEM;
+}
+
+static void add_to_tally(struct tally *tally, uint32_t id, int64_t weight_ns)
+{
+	tally->is_seen[id] = true;
+	tally->sums_ns[id] = sat_add_i64(tally->sums_ns[id], weight_ns);
+}
 
 static void fini_question(struct question *question)
 {
 	series_set_free(question->set);
 	free(question->totals.seconds);
+	free(question->totals.spans);
 	free(question->totals.threads);
+	free(question->totals.waits);
 	free(question->totals.weights_ns);
 	free(question->lines);
-	free(question->sums_ns);
-	free(question->is_seen);
+	engine_choice_fini(&question->choice);
+	fini_tally(&question->threads);
+	fini_tally(&question->waits);
 }
 
 static int init_question(struct question *question, const struct store_query *query,
@@ -55,51 +94,82 @@ static int init_question(struct question *question, const struct store_query *qu
 {
 	question->query = query;
 	question->range = engine_range_of(query);
+	question->by_wait = question->label && profile_is_wait_label(question->label);
 	question->covered_until_us = INT64_MIN;
 	struct totals *totals = &question->totals;
-	totals->seconds = malloc(SEGMENT_MAX_SAMPLES * sizeof(uint64_t));
-	totals->threads = malloc(SEGMENT_MAX_SAMPLES * sizeof(uint64_t));
-	totals->weights_ns = malloc(SEGMENT_MAX_SAMPLES * sizeof(uint64_t));
-	if (!totals->seconds || !totals->threads || !totals->weights_ns)
-		return -ENOMEM;
+	uint64_t **const columns[] = {&totals->seconds, &totals->spans, &totals->threads,
+				      &totals->waits, &totals->weights_ns};
+	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+		*columns[i] = malloc(SEGMENT_MAX_SAMPLES * sizeof(uint64_t));
+		if (!*columns[i])
+			return -ENOMEM;
+	}
 	return series_set_new(&question->set, start_unix_ns, step_ns, point_count);
 }
 
 static int read_totals(struct question *question, struct session *session,
 		       const struct segment *segment, struct err *err)
 {
-	struct totals *totals = &question->totals;
-	totals->first_unix_s =
-		segment->start_unix_us / US_PER_S - (segment->start_unix_us % US_PER_S < 0);
-	int rc = segment_read_column(session->db, session->codec, segment, COLUMN_TOTAL_SECOND,
-				     SEGMENT_MAX_TIME_US, totals->seconds, err);
-	if (!rc)
-		rc = segment_read_column(session->db, session->codec, segment, COLUMN_TOTAL_THREAD,
-					 session->tables->thread_count, totals->threads, err);
-	if (!rc)
-		rc = segment_read_column(session->db, session->codec, segment, COLUMN_TOTAL_WEIGHT,
-					 SEGMENT_MAX_WEIGHT, totals->weights_ns, err);
+	const struct totals *totals = &question->totals;
+	const struct {
+		enum segment_column column;
+		uint64_t limit;
+		uint64_t *values;
+	} wanted[] = {
+		{COLUMN_TOTAL_SECOND, SEGMENT_MAX_TIME_US, totals->seconds},
+		{COLUMN_TOTAL_SPAN, SEGMENT_MAX_TIME_US, totals->spans},
+		{COLUMN_TOTAL_THREAD, session->tables->thread_count, totals->threads},
+		{COLUMN_TOTAL_WAIT, session->tables->wait_count, totals->waits},
+		{COLUMN_TOTAL_WEIGHT, SEGMENT_MAX_WEIGHT, totals->weights_ns},
+	};
+	int rc = 0;
+	for (size_t i = 0; !rc && i < ARRAY_LEN(wanted); i++)
+		rc = segment_read_column(session->db, session->codec, segment, wanted[i].column,
+					 wanted[i].limit, wanted[i].values, err);
 	return rc;
 }
 
-static bool is_in_range(const struct question *question, int64_t unix_s)
+/* The row, when it is meant and in the range. */
+static bool get_total(const struct question *question, const struct segment *segment, size_t row,
+		      struct total *total)
 {
-	return unix_s >= question->range.from_unix_s && unix_s < question->range.until_unix_s;
+	const struct totals *totals = &question->totals;
+	int64_t first_unix_s =
+		segment->start_unix_us / US_PER_S - (segment->start_unix_us % US_PER_S < 0);
+	int64_t from_unix_s = first_unix_s + (int64_t)totals->seconds[row];
+	int64_t until_unix_s = from_unix_s + (int64_t)totals->spans[row];
+	const struct engine_range *range = &question->range;
+	*total = (struct total){
+		.from_unix_s = from_unix_s > range->from_unix_s ? from_unix_s : range->from_unix_s,
+		.until_unix_s =
+			until_unix_s < range->until_unix_s ? until_unix_s : range->until_unix_s,
+		.weight_ns = (int64_t)totals->weights_ns[row],
+		.thread = (uint32_t)totals->threads[row],
+		.wait = (uint32_t)totals->waits[row],
+	};
+	return total->from_unix_s < total->until_unix_s &&
+	       question->choice.threads[total->thread] && question->choice.waits[total->wait];
+}
+
+static int64_t sat_mul_i64(int64_t weight_ns, int64_t times)
+{
+	int64_t product;
+	return __builtin_mul_overflow(weight_ns, times, &product) ? INT64_MAX : product;
 }
 
 static int sum_segment(void *ctx, struct session *session, const struct segment *segment,
 		       struct err *err)
 {
 	struct question *question = ctx;
-	const struct totals *totals = &question->totals;
 	int rc = read_totals(question, session, segment, err);
 	for (size_t i = 0; !rc && i < segment->total_count; i++) {
-		if (!is_in_range(question, totals->first_unix_s + (int64_t)totals->seconds[i]))
+		struct total total;
+		if (!get_total(question, segment, i, &total))
 			continue;
-		uint64_t thread = totals->threads[i];
-		question->is_seen[thread] = true;
-		question->sums_ns[thread] =
-			sat_add_i64(question->sums_ns[thread], (int64_t)totals->weights_ns[i]);
+		int64_t weight_ns =
+			sat_mul_i64(total.weight_ns, total.until_unix_s - total.from_unix_s);
+		add_to_tally(&question->threads, total.thread, weight_ns);
+		add_to_tally(&question->waits, total.wait, weight_ns);
 	}
 	return rc;
 }
@@ -113,11 +183,20 @@ static int add_weight(struct question *question, const char *name, int64_t weigh
 	return rc;
 }
 
-static int add_keys(struct question *question, const struct profile *tables, uint32_t thread)
+/* The value of the label, or NULL. */
+static const char *value_of(const struct question *question, const struct session *session,
+			    uint32_t owner, char scratch[static PROFILE_LABEL_SCRATCH_BYTES])
+{
+	if (question->by_wait)
+		return engine_wait_label(session, question->query, owner, question->label);
+	return profile_thread_label(session->tables, owner, question->label, scratch);
+}
+
+static int add_thread_keys(struct question *question, const struct profile *tables, uint32_t thread)
 {
 	static const char *const fields[] = {"pid", "tid", "thread"};
 	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
-	int64_t weight_ns = question->sums_ns[thread];
+	int64_t weight_ns = question->threads.sums_ns[thread];
 	int rc = 0;
 	for (size_t i = 0; !rc && i < ARRAY_LEN(fields); i++)
 		if (profile_thread_label(tables, thread, fields[i], scratch))
@@ -131,43 +210,63 @@ static int add_keys(struct question *question, const struct profile *tables, uin
 	return rc;
 }
 
-static int add_value(struct question *question, const struct profile *tables, uint32_t thread)
+static int add_wait_keys(struct question *question, const struct session *session, uint32_t wait)
 {
-	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
-	const char *value = profile_thread_label(tables, thread, question->label, scratch);
-	return value ? add_weight(question, value, question->sums_ns[thread]) : 0;
+	static const char *const keys[] = {"reason", "waits_on", "idle"};
+	int rc = 0;
+	for (size_t i = 0; !rc && i < ARRAY_LEN(keys); i++)
+		if (engine_wait_label(session, question->query, wait, keys[i]))
+			rc = add_weight(question, keys[i], question->waits.sums_ns[wait]);
+	return rc;
 }
 
-static int add_thread(struct question *question, const struct session *session, uint32_t thread,
-		      struct err *err)
+static int add_keys(struct question *question, const struct session *session)
 {
-	bool is_meant = question->is_seen[thread];
-	int rc = is_meant ? engine_thread_matches(session, question->query, thread, &is_meant, err)
-			  : 0;
-	if (rc || !is_meant)
-		return rc;
-	rc = question->only_keys ? add_keys(question, session->tables, thread)
-				 : add_value(question, session->tables, thread);
-	return rc ? err_set(err, rc, "query: %m") : 0;
+	int rc = 0;
+	for (uint32_t i = 0; !rc && i < session->tables->thread_count; i++)
+		if (question->threads.is_seen[i])
+			rc = add_thread_keys(question, session->tables, i);
+	for (uint32_t i = 0; !rc && i < session->tables->wait_count; i++)
+		if (question->waits.is_seen[i])
+			rc = add_wait_keys(question, session, i);
+	return rc;
+}
+
+static size_t owner_count(const struct question *question, const struct session *session)
+{
+	return question->by_wait ? session->tables->wait_count : session->tables->thread_count;
+}
+
+static int add_values(struct question *question, const struct session *session)
+{
+	const struct tally *tally = question->by_wait ? &question->waits : &question->threads;
+	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
+	int rc = 0;
+	for (uint32_t i = 0; !rc && i < owner_count(question, session); i++) {
+		const char *value =
+			tally->is_seen[i] ? value_of(question, session, i, scratch) : NULL;
+		if (value)
+			rc = add_weight(question, value, tally->sums_ns[i]);
+	}
+	return rc;
 }
 
 /* Weights by label value, or by label, of one partition. */
 static int sum_partition(void *ctx, struct session *session, struct err *err)
 {
 	struct question *question = ctx;
-	size_t threads = session->tables->thread_count;
-	free(question->sums_ns);
-	free(question->is_seen);
-	question->sums_ns = calloc(threads, sizeof(*question->sums_ns));
-	question->is_seen = calloc(threads, sizeof(*question->is_seen));
-	if (!question->sums_ns || !question->is_seen)
-		return err_set(err, -ENOMEM, "query: %m");
-	int rc = engine_each_segment(session, question->query, sum_segment, question, err);
+	int rc = init_tally(&question->threads, session->tables->thread_count);
+	if (!rc)
+		rc = init_tally(&question->waits, session->tables->wait_count);
+	if (rc)
+		return err_set(err, rc, "query: %m");
+	rc = engine_choose(session, question->query, &question->choice, err);
+	if (!rc)
+		rc = engine_each_segment(session, question->query, sum_segment, question, err);
 	if (rc)
 		return rc;
-	for (uint32_t i = 0; !rc && i < threads; i++)
-		rc = add_thread(question, session, i, err);
-	return rc;
+	rc = question->only_keys ? add_keys(question, session) : add_values(question, session);
+	return rc ? err_set(err, rc, "query: %m") : 0;
 }
 
 static int compare_names(const void *a, const void *b, void *ctx)
@@ -219,52 +318,56 @@ int store_query_label_values(struct store *store, const struct store_query *quer
 	return sum_labels(store, query, label, limit, out, err);
 }
 
-/* Each thread's line, once per thread. A thread without the label counts as "". */
-static int choose_line(struct question *question, const struct session *session, uint32_t thread,
-		       struct err *err)
+/* The line of a thread, or of a wait, once for each. One without the label counts as "". */
+static int choose_line(struct question *question, const struct session *session, uint32_t owner)
 {
+	const struct engine_choice *choice = &question->choice;
+	bool is_meant = question->by_wait ? choice->waits[owner] : choice->threads[owner];
 	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
-	const char *value = "";
-	bool is_meant;
-	question->lines[thread] = NO_LINE;
-	int rc = engine_thread_matches(session, question->query, thread, &is_meant, err);
-	if (rc || !is_meant)
-		return rc;
-	if (question->label) {
-		value = profile_thread_label(session->tables, thread, question->label, scratch);
-		value = value ? value : "";
-	}
+	question->lines[owner] = NO_LINE;
+	if (!is_meant)
+		return 0;
+	const char *value = question->label ? value_of(question, session, owner, scratch) : NULL;
 	struct series_line *line;
 	size_t max_lines = question->is_closed ? 0 : MAX_VALUES; /* 0: only what is there */
-	rc = series_set_line(question->set, value, max_lines, &line);
+	int rc = series_set_line(question->set, value ? value : "", max_lines, &line);
 	if (rc == -ENOSPC)
 		rc = series_set_line(question->set, "other", MAX_VALUES, &line);
-	if (rc)
-		return err_set(err, rc, "query: %m");
-	question->lines[thread] = (uint32_t)(line - question->set->lines);
-	return 0;
+	if (!rc)
+		question->lines[owner] = (uint32_t)(line - question->set->lines);
+	return rc;
+}
+
+/* Adds the row's seconds to the steps they begin in. */
+static void fill(const struct series_set *set, struct series_line *line, const struct total *total)
+{
+	for (int64_t unix_s = total->from_unix_s; unix_s < total->until_unix_s;) {
+		int64_t since_ns = unix_s * NS_PER_S - set->start_unix_ns;
+		size_t point = since_ns > 0 ? (size_t)(since_ns / set->step_ns) : 0;
+		if (point >= set->point_count)
+			return;
+		int64_t next_ns = set->start_unix_ns + (int64_t)(point + 1) * set->step_ns;
+		int64_t next_unix_s = next_ns / NS_PER_S + (next_ns % NS_PER_S > 0);
+		if (next_unix_s > total->until_unix_s)
+			next_unix_s = total->until_unix_s;
+		int64_t weight_ns = sat_mul_i64(total->weight_ns, next_unix_s - unix_s);
+		line->total_ns = sat_add_i64(line->total_ns, weight_ns);
+		line->weight_ns[point] = sat_add_i64(line->weight_ns[point], weight_ns);
+		unix_s = next_unix_s;
+	}
 }
 
 static int fill_segment(void *ctx, struct session *session, const struct segment *segment,
 			struct err *err)
 {
 	struct question *question = ctx;
-	struct series_set *set = question->set;
-	const struct totals *totals = &question->totals;
 	int rc = read_totals(question, session, segment, err);
 	for (size_t i = 0; !rc && i < segment->total_count; i++) {
-		int64_t unix_s = totals->first_unix_s + (int64_t)totals->seconds[i];
-		uint32_t position = question->lines[totals->threads[i]];
-		if (position == NO_LINE || !is_in_range(question, unix_s))
+		struct total total;
+		if (!get_total(question, segment, i, &total))
 			continue;
-		int64_t since_ns = unix_s * NS_PER_S - set->start_unix_ns;
-		size_t point = since_ns > 0 ? (size_t)(since_ns / set->step_ns) : 0;
-		if (point >= set->point_count)
-			continue;
-		struct series_line *line = &set->lines[position];
-		int64_t weight_ns = (int64_t)totals->weights_ns[i];
-		line->total_ns = sat_add_i64(line->total_ns, weight_ns);
-		line->weight_ns[point] = sat_add_i64(line->weight_ns[point], weight_ns);
+		uint32_t position = question->lines[question->by_wait ? total.wait : total.thread];
+		fill(question->set, &question->set->lines[position], &total);
 	}
 	return rc;
 }
@@ -337,16 +440,20 @@ static int read_ledger(struct question *question, struct session *session, struc
 static int fill_partition(void *ctx, struct session *session, struct err *err)
 {
 	struct question *question = ctx;
-	size_t threads = session->tables->thread_count;
+	size_t owners = owner_count(question, session);
+	int rc = engine_choose(session, question->query, &question->choice, err);
+	if (rc)
+		return rc;
 	free(question->lines);
-	question->lines = malloc(threads * sizeof(*question->lines));
-	int rc = question->lines ? 0 : err_set(err, -ENOMEM, "query: %m");
-	/* Threads of the partition that are not in the range get a line, too; without weight
-	 * it is taken out in the end. */
-	for (uint32_t i = 0; !rc && i < threads; i++)
-		rc = choose_line(question, session, i, err);
-	if (!rc)
-		rc = engine_each_segment(session, question->query, fill_segment, question, err);
+	question->lines = malloc(owners * sizeof(*question->lines));
+	rc = question->lines ? 0 : -ENOMEM;
+	/* What is in the partition and not in the range gets a line, too; without weight it is
+	 * taken out in the end. */
+	for (uint32_t i = 0; !rc && i < owners; i++)
+		rc = choose_line(question, session, i);
+	if (rc)
+		return err_set(err, rc, "query: %m");
+	rc = engine_each_segment(session, question->query, fill_segment, question, err);
 	return rc ? rc : read_ledger(question, session, err);
 }
 

@@ -17,11 +17,11 @@
 
 /* Sample times are kept from WRITER_SLACK_NS before the start of their batch to as much
  * after its end, of which WRITER_MAX_BATCH_NS at most count. Times outside are moved to the
- * nearest inside; time 0 (none) is the start. So a partition holds no sample farther than
- * WRITER_REACH_NS from its span. */
+ * nearest inside; time 0 (none) is the start. So no sample of a partition has a time farther
+ * than WRITER_REACH_S from its span; waits begin up to SEGMENT_MAX_WAIT_NS earlier. */
 #define WRITER_SLACK_NS     (INT64_C(60) * 1000000000)
 #define WRITER_MAX_BATCH_NS (INT64_C(3600) * 1000000000)
-#define WRITER_REACH_NS     (WRITER_MAX_BATCH_NS + WRITER_SLACK_NS)
+#define WRITER_REACH_S      ((WRITER_MAX_BATCH_NS + WRITER_SLACK_NS) / 1000000000 + 1)
 
 struct writer; /* opaque */
 

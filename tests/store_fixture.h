@@ -77,39 +77,73 @@ static inline void append_seconds(struct fixture *fixture, enum profile_type typ
 	}
 }
 
-typedef bool (*meant_fn)(uint32_t thread);
+/* Does a selector mean the sample, in a query of that type? */
+typedef bool (*meant_fn)(const struct known_sample *sample, enum profile_type type);
 
-static inline bool is_any(uint32_t thread)
+static inline bool is_any(const struct known_sample *sample, enum profile_type type)
 {
-	(void)thread;
+	(void)sample;
+	(void)type;
 	return true;
 }
 
-static inline bool is_api(uint32_t thread)
+static inline bool is_api(const struct known_sample *sample, enum profile_type type)
 {
-	const char *service = thread_service(thread);
+	(void)type;
+	const char *service = thread_service(sample->thread);
 	return service && !strcmp(service, "api");
 }
 
-static inline bool is_comm_2_or_3(uint32_t thread)
+static inline bool is_comm_2_or_3(const struct known_sample *sample, enum profile_type type)
 {
-	return thread % 5 == 2 || thread % 5 == 3;
+	(void)type;
+	return sample->thread % 5 == 2 || sample->thread % 5 == 3;
 }
 
-static inline bool is_tid_1007(uint32_t thread)
+static inline bool is_tid_1007(const struct known_sample *sample, enum profile_type type)
 {
-	return thread == 7;
+	(void)type;
+	return sample->thread == 7;
 }
 
-static inline bool is_without_service(uint32_t thread)
+static inline bool is_without_service(const struct known_sample *sample, enum profile_type type)
 {
-	return !thread_service(thread);
+	(void)type;
+	return !thread_service(sample->thread);
 }
 
-static inline bool is_none(uint32_t thread)
+static inline bool is_none(const struct known_sample *sample, enum profile_type type)
 {
-	(void)thread;
+	(void)sample;
+	(void)type;
 	return false;
+}
+
+static inline bool is_lock(const struct known_sample *sample, enum profile_type type)
+{
+	(void)type;
+	return known_reason(sample->wait) == WAIT_LOCK;
+}
+
+static inline bool is_busy(const struct known_sample *sample, enum profile_type type)
+{
+	(void)type;
+	return sample->wait != IDLE_WAIT;
+}
+
+static inline bool is_port_5433_of_api(const struct known_sample *sample, enum profile_type type)
+{
+	return sample->wait == 3 && is_api(sample, type);
+}
+
+static inline bool is_running(const struct known_sample *sample, enum profile_type type)
+{
+	return !sample->wait && type == PROFILE_WALL;
+}
+
+static inline bool has_no_reason(const struct known_sample *sample, enum profile_type type)
+{
+	return !sample->wait && type == PROFILE_CPU;
 }
 
 static const struct {
@@ -123,21 +157,74 @@ static const struct {
 	{"{thread=\"worker-7\",pid=\"101\"}", is_tid_1007},
 	{"{service_name=\"\"}", is_without_service},
 	{"{comm=\"nobody\"}", is_none},
+	{"{reason=\"lock\"}", is_lock},
+	{"{idle!=\"true\"}", is_busy},
+	{"{waits_on=~\"tcp.*:5433\",service_name=\"api\"}", is_port_5433_of_api},
+	{"{reason=\"running\"}", is_running},
+	{"{reason=\"\"}", has_no_reason},
+	{"{reason=\"lock\",idle=\"true\",reason!=\"lock\"}", is_none},
 };
 
-static inline bool is_asked(const struct known_sample *sample, const struct store_query *query,
-			    meant_fn is_meant)
+/* What of a sample is in a range: a wait as far as it is inside, counted where it ends. */
+struct part {
+	bool is_inside;
+	int64_t weight;
+	uint64_t count;
+};
+
+static inline struct part part_of(const struct known_sample *sample, int64_t from_unix_ns,
+				  int64_t until_unix_ns)
 {
-	return (query->type == PROFILE_WALL || query->type == sample->type) &&
-	       sample->time_unix_ns >= query->from_unix_ns &&
-	       sample->time_unix_ns < query->until_unix_ns && is_meant(sample->thread);
+	int64_t end = sample->time_unix_ns;
+	int64_t start = sample->wait ? end - sample->weight : end;
+	struct part part = {0};
+	if (start == end) {
+		part.is_inside = end >= from_unix_ns && end < until_unix_ns;
+		part.weight = part.is_inside ? sample->weight : 0;
+		part.count = part.is_inside;
+		return part;
+	}
+	part.count = end > from_unix_ns && end <= until_unix_ns;
+	if (start < from_unix_ns)
+		start = from_unix_ns;
+	if (end > until_unix_ns)
+		end = until_unix_ns;
+	part.is_inside = start < end;
+	part.weight = part.is_inside ? end - start : 0;
+	return part;
+}
+
+static inline bool is_asked(const struct known_sample *sample, const struct store_query *query,
+			    meant_fn is_meant, struct part *part)
+{
+	*part = part_of(sample, query->from_unix_ns, query->until_unix_ns);
+	return (query->type == PROFILE_WALL || query->type == sample->type) && part->is_inside &&
+	       is_meant(sample, query->type);
 }
 
 /* Naive sums by (stack, thread, wait). */
 struct cube {
-	int64_t weight[STACKS][THREADS][WAITS];
-	uint64_t count[STACKS][THREADS][WAITS];
+	struct part parts[STACKS][THREADS][WAITS];
 };
+
+/* Adds the part; true when the cell is new. */
+static inline bool add_part(struct part *cell, const struct part *part)
+{
+	bool is_new = !cell->is_inside;
+	cell->is_inside = true;
+	cell->weight += part->weight;
+	cell->count += part->count;
+	return is_new;
+}
+
+static inline void check_cell(struct part *cell, const struct profile_sample *sample)
+{
+	assert_true(cell->is_inside);
+	assert_int_equal(sample->time_unix_ns, 0);
+	assert_int_equal(sample->weight, cell->weight);
+	assert_int_equal(sample->count, cell->count);
+	cell->is_inside = false; /* none twice */
+}
 
 static inline void check_profile(struct fixture *fixture, const struct store_query *query,
 				 meant_fn is_meant)
@@ -148,10 +235,9 @@ static inline void check_profile(struct fixture *fixture, const struct store_que
 	size_t distinct = 0;
 	for (size_t i = 0; i < fixture->known_count; i++) {
 		const struct known_sample *s = &fixture->known[i];
-		if (!is_asked(s, query, is_meant))
-			continue;
-		distinct += !cube->count[s->stack][s->thread][s->wait]++;
-		cube->weight[s->stack][s->thread][s->wait] += s->weight;
+		struct part part;
+		if (is_asked(s, query, is_meant, &part))
+			distinct += add_part(&cube->parts[s->stack][s->thread][s->wait], &part);
 	}
 	int rc = store_query_profile(fixture->store, query, &profile, &err);
 	if (rc)
@@ -162,12 +248,8 @@ static inline void check_profile(struct fixture *fixture, const struct store_que
 		const struct profile_sample *sample = &profile->samples[i];
 		uint32_t stack = known_stack(profile, sample->stack);
 		uint32_t thread = profile->threads[sample->thread].tid - 1000;
-		assert_int_equal(sample->time_unix_ns, 0);
-		uint32_t wait = known_wait(profile, sample->wait);
 		assert_true(stack < STACKS && thread < THREADS);
-		assert_int_equal(sample->weight, cube->weight[stack][thread][wait]);
-		assert_int_equal(sample->count, cube->count[stack][thread][wait]);
-		cube->count[stack][thread][wait] = 0; /* none twice */
+		check_cell(&cube->parts[stack][thread][known_wait(profile, sample->wait)], sample);
 	}
 	free(cube);
 	profile_free(profile);
@@ -206,16 +288,14 @@ static inline void check_stacks(struct fixture *fixture, const struct store_quer
 				meant_fn is_meant)
 {
 	struct profile *profile = NULL;
-	static int64_t sums[STACKS][THREADS];
+	struct cube *cube = calloc(1, sizeof(*cube));
 	size_t distinct = 0;
-	memset(sums, 0xff, sizeof(sums)); /* -1: none */
 	for (size_t i = 0; i < fixture->known_count; i++) {
 		const struct known_sample *s = &fixture->known[i];
-		if (!is_asked(s, query, is_meant))
-			continue;
-		int64_t *sum = &sums[s->stack][known_owner(s->thread)];
-		distinct += *sum < 0;
-		*sum = (*sum < 0 ? 0 : *sum) + s->weight;
+		struct part part;
+		if (is_asked(s, query, is_meant, &part))
+			distinct += add_part(
+				&cube->parts[s->stack][known_owner(s->thread)][s->wait], &part);
 	}
 	assert_int_equal(store_query_stacks(fixture->store, query, &profile, NULL), 0);
 	assert_int_equal(profile->sample_count, distinct);
@@ -223,10 +303,9 @@ static inline void check_stacks(struct fixture *fixture, const struct store_quer
 		const struct profile_sample *sample = &profile->samples[i];
 		uint32_t stack = known_stack(profile, sample->stack);
 		uint32_t owner = owner_of_labels(profile, sample->thread);
-		assert_int_equal(sample->weight, sums[stack][owner]);
-		assert_int_equal(sample->wait, 0);
-		sums[stack][owner] = -1;
+		check_cell(&cube->parts[stack][owner][known_wait(profile, sample->wait)], sample);
 	}
+	free(cube);
 	profile_free(profile);
 }
 

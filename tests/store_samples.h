@@ -106,7 +106,7 @@ static inline uint32_t add_known_thread(struct profile *profile, uint32_t thread
 }
 
 /* Wait N > 0; its string says N. */
-enum { WAITS = 9 };
+enum { WAITS = 9, IDLE_WAIT = 7 };
 
 static inline enum wait_reason known_reason(uint32_t wait)
 {
@@ -118,7 +118,7 @@ static inline enum wait_reason known_reason(uint32_t wait)
 
 static inline uint32_t add_known_wait(struct profile *profile, uint32_t wait)
 {
-	struct profile_wait added = {.reason = known_reason(wait), .is_idle = wait == 7};
+	struct profile_wait added = {.reason = known_reason(wait), .is_idle = wait == IDLE_WAIT};
 	char text[64];
 	uint32_t id;
 	snprintf(text, sizeof(text), "tcp 10.0.0.1:80 -> 10.0.0.2:%u", 5430 + wait);
@@ -136,7 +136,7 @@ static inline uint32_t known_wait(const struct profile *profile, uint32_t id)
 	uint32_t number = port ? (uint32_t)strtoul(port + 1, NULL, 10) - 5430 : 0;
 	assert_true(number < WAITS && !number == !id);
 	assert_int_equal(wait->reason, known_reason(number));
-	assert_int_equal(wait->is_idle, number == 7);
+	assert_int_equal(wait->is_idle, number == IDLE_WAIT);
 	return number;
 }
 
