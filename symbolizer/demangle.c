@@ -129,13 +129,11 @@ static char *demangle_long(const char *mangled)
 
 static char *demangle_plain(const char *mangled)
 {
-	if (mangled[0] != '_')
+	if (!demangle_may_be(mangled))
 		return NULL;
 	bool is_short = strnlen(mangled, SHORT_BYTES + 1) <= SHORT_BYTES;
 	if (mangled[1] == 'D')
 		return is_short ? demangle_d(mangled) : NULL;
-	if (mangled[1] != 'Z' && mangled[1] != 'R')
-		return NULL;
 	if (is_short)
 		return demangle_itanium_or_rust(mangled);
 	return strnlen(mangled, MAX_MANGLED_BYTES + 1) <= MAX_MANGLED_BYTES ? demangle_long(mangled)

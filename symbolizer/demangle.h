@@ -6,6 +6,13 @@
  * than 4 KiB are given a thread. Any thread.
  */
 #pragma once
+#include <stdbool.h>
+
+/* Could it be a mangled name? What is not, demangle() gives back as NULL. */
+static inline bool demangle_may_be(const char *name)
+{
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R' || name[1] == 'D');
+}
 
 /* The readable name as c++filt prints it, but std::string stays short and Rust's hash is left
  * out. Owned by the caller; NULL when it is not mangled, too long, or memory is short. */

@@ -74,7 +74,7 @@ static int add_readable(struct demangle_cache *cache)
 const char *demangle_cached(struct demangle_cache *cache, const char *name)
 {
 	uint32_t id;
-	if (strtab_add(&cache->mangled, name, &id))
+	if (!demangle_may_be(name) || strtab_add(&cache->mangled, name, &id))
 		return name;
 	while (cache->readable_count <= id) {
 		if (add_readable(cache))
