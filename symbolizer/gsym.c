@@ -9,6 +9,7 @@
 #include "symbolizer/gsym_decode.h"
 #include "symbolizer/gsym_encode.h"
 #include "symbolizer/gsym_file.h"
+#include "symbolizer/gsym_find.h"
 #include "symbolizer/gsym_format.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they are");
@@ -219,8 +220,8 @@ static bool find_function(const struct gsym *gsym, uint64_t vaddr,
 		return false;
 	*start_vaddr = address_at(gsym, below - 1);
 	struct reader r = reader_of(gsym->data, gsym->size_bytes);
-	reader_skip(&r, load_u32(gsym->offsets + (below - 1) * 4));
-	if (r.bad || !gsym_function_read(function, r, gsym->has_words))
+	struct reader words = reader_sub(&r, load_u32(gsym->offsets + (below - 1) * 4));
+	if (r.bad || !gsym_function_read(function, r, gsym->has_words ? &words : NULL))
 		return false;
 	/* Others write functions of unknown size. */
 	return vaddr - *start_vaddr < function->size_bytes || !function->size_bytes;
@@ -249,11 +250,9 @@ bool gsym_lookup(const struct gsym *gsym, uint64_t vaddr, struct gsym_frame *fra
 	uint64_t start_vaddr;
 	if (!find_function(gsym, vaddr, &function, &start_vaddr))
 		return false;
-	struct gsym_line row = {0};
-	if (!gsym_line_find(&function, start_vaddr, vaddr, &row))
-		row = (struct gsym_line){0};
+	struct gsym_line row = gsym_line_find(&function, start_vaddr, vaddr);
 	struct gsym_call calls[GSYM_MAX_DEPTH];
-	uint32_t depth = gsym_call_find(&function, start_vaddr, vaddr, calls);
+	uint32_t depth = gsym_call_find(&function, vaddr - start_vaddr, calls);
 	*answer = (struct gsym_answer){
 		.start_vaddr = start_vaddr,
 		.end_vaddr = start_vaddr + function.size_bytes,

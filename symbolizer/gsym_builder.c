@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/index.h"
+#include "symbolizer/demangle.h"
 #include "symbolizer/gsym_decode.h"
 #include "symbolizer/gsym_encode.h"
 #include "symbolizer/gsym_file.h"
@@ -22,6 +23,7 @@ enum { NAME_OFF = 4 /* of the name in an encoded function */ };
 struct added {
 	uint64_t start_vaddr;
 	uint32_t off, size_bytes; /* of its bytes in functions */
+	uint32_t words_bytes;     /* of them those that come before LLVM's part */
 	uint32_t code_bytes;      /* 0: up to the next function */
 	enum gsym_source source;
 };
@@ -213,17 +215,18 @@ static struct added *find_added(const struct gsym_builder *builder, uint64_t sta
 static struct gsym_function_bytes bytes_of(const struct gsym_builder *builder,
 					   const struct added *added)
 {
-	struct gsym_function_bytes function = {0};
-	(void)gsym_function_read(&function,
-				 reader_of(builder->functions.data + added->off, added->size_bytes),
-				 true);
+	struct gsym_function_bytes function;
+	struct reader r = reader_of(builder->functions.data + added->off, added->size_bytes);
+	struct reader words = reader_sub(&r, added->words_bytes);
+	(void)gsym_function_read(&function, r, &words);
 	return function;
 }
 
 static void patch_name(struct gsym_builder *builder, const struct added *added, uint32_t name)
 {
+	size_t off = added->off + added->words_bytes + NAME_OFF;
 	for (size_t i = 0; i < sizeof(name); i++)
-		builder->functions.data[added->off + NAME_OFF + i] = (char)(name >> (8 * i));
+		builder->functions.data[off + i] = (char)(name >> (8 * i));
 }
 
 /* Encode function, or only its bounds while its end is not known. */
@@ -242,13 +245,15 @@ static int encode(struct gsym_builder *builder, const struct gsym_function *func
 	if (!whole.name)
 		whole.name = builder->unnamed;
 	size_t off = builder->functions.len_bytes;
-	int rc = gsym_encode(&builder->encoder, &builder->functions, &whole, flags);
+	uint32_t words_bytes;
+	int rc = gsym_encode(&builder->encoder, &builder->functions, &whole, flags, &words_bytes);
 	if (rc)
 		return rc;
 	*added = (struct added){
 		.start_vaddr = function->range.start_vaddr,
 		.off = (uint32_t)off,
 		.size_bytes = (uint32_t)(builder->functions.len_bytes - off),
+		.words_bytes = words_bytes,
 		.code_bytes = (uint32_t)code_bytes,
 		.source = function->source,
 	};
@@ -321,20 +326,10 @@ static uint64_t end_of(const struct added *added)
 	return added->start_vaddr + added->code_bytes;
 }
 
-static bool begins_with(const char *text, const char *prefix)
-{
-	return !strncmp(text, prefix, strlen(prefix));
-}
-
-static bool is_mangled(const char *name)
-{
-	return begins_with(name, "_Z") || begins_with(name, "_R") || begins_with(name, "_D");
-}
-
 /* A symbol that is mangled has the types of the arguments, and tells of a clone. */
 static bool tells_more(const char *symbol, const char *name)
 {
-	return is_mangled(symbol) && !is_mangled(name);
+	return demangle_may_be(symbol) && !demangle_may_be(name);
 }
 
 static void take_symbol_names(struct gsym_builder *builder)
@@ -469,12 +464,22 @@ static int take_parts(struct parts *parts, const struct gsym_function_bytes *fun
 		parts->lines[parts->line_count++] = lines.row;
 	}
 	struct gsym_call_walk calls;
-	for (gsym_call_begin(&calls, function->calls, start_vaddr, 0); gsym_call_next(&calls);) {
+	for (gsym_call_begin(&calls, function->calls, start_vaddr); gsym_call_next(&calls);) {
 		int rc = calls.depth ? take_call(parts, &calls) : 0;
 		if (rc)
 			return rc;
 	}
 	return 0;
+}
+
+static struct gsym_placed placed_of(const struct added *added, uint64_t start_vaddr)
+{
+	return (struct gsym_placed){
+		.start_vaddr = start_vaddr,
+		.off = added->off,
+		.size_bytes = added->size_bytes,
+		.words_bytes = added->words_bytes,
+	};
 }
 
 /* Encode the part of a function that is left to it. */
@@ -499,7 +504,7 @@ static int cut(struct gsym_builder *builder, const struct added *added,
 	struct added now;
 	rc = encode(builder, &function, bytes.flags, &now);
 	if (!rc)
-		*placed = (struct gsym_placed){piece->range.start_vaddr, now.off, now.size_bytes};
+		*placed = placed_of(&now, piece->range.start_vaddr);
 	return rc;
 }
 
@@ -511,7 +516,7 @@ static int place(struct gsym_builder *builder, const struct gsym_piece *pieces, 
 		struct gsym_function_bytes bytes = bytes_of(builder, added);
 		bool is_whole = pieces[i].range.start_vaddr == added->start_vaddr &&
 				pieces[i].range.end_vaddr == added->start_vaddr + bytes.size_bytes;
-		placed[i] = (struct gsym_placed){added->start_vaddr, added->off, added->size_bytes};
+		placed[i] = placed_of(added, added->start_vaddr);
 		int rc = is_whole ? 0 : cut(builder, added, &pieces[i], &placed[i]);
 		if (rc)
 			return rc;

@@ -1,10 +1,12 @@
 #include "symbolizer/gsym_encode.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "symbolizer/gsym_cells.h"
 #include "symbolizer/gsym_format.h"
 
 enum {
@@ -20,18 +22,25 @@ enum {
 void gsym_encoder_init(struct gsym_encoder *encoder)
 {
 	*encoder = (struct gsym_encoder){0};
+	buf_init(&encoder->function, UINT32_MAX);
 	buf_init(&encoder->line_stops, MAX_STOPS_BYTES);
-	buf_init(&encoder->call_stops, MAX_STOPS_BYTES);
-	buf_init(&encoder->bases, MAX_STOPS_BYTES);
+	buf_init(&encoder->call_groups, MAX_STOPS_BYTES);
+	buf_init(&encoder->group_depths, MAX_STOPS_BYTES);
+	buf_init(&encoder->cell_starts, MAX_STOPS_BYTES);
+	buf_init(&encoder->cell_groups, MAX_STOPS_BYTES);
 }
 
 void gsym_encoder_fini(struct gsym_encoder *encoder)
 {
+	buf_fini(&encoder->function);
 	buf_fini(&encoder->line_stops);
-	buf_fini(&encoder->call_stops);
-	buf_fini(&encoder->bases);
+	buf_fini(&encoder->call_groups);
+	buf_fini(&encoder->group_depths);
+	buf_fini(&encoder->cell_starts);
+	buf_fini(&encoder->cell_groups);
 	free(encoder->calls);
 	free(encoder->ranges);
+	free(encoder->cells);
 }
 
 static void append_sleb(struct buf *out, int64_t value)
@@ -329,37 +338,8 @@ static void append_call(struct gsym_encoder *encoder, struct buf *out, size_t po
 	buf_append_varint(out, call->call_line);
 }
 
-/* The code that the GSYM_STOP_CALLS calls from first on cover. */
-static struct gsym_range covered_code(const struct gsym_encoder *encoder, size_t first)
-{
-	struct gsym_range all = {UINT64_MAX, 0};
-	for (size_t i = first; i < encoder->call_count && i < first + GSYM_STOP_CALLS; i++) {
-		const struct gsym_clipped *call = &encoder->calls[i];
-		const struct gsym_range *ranges = &encoder->ranges[call->first_range];
-		uint64_t end_vaddr = ranges[call->range_count - 1].end_vaddr;
-		if (ranges[0].start_vaddr < all.start_vaddr)
-			all.start_vaddr = ranges[0].start_vaddr;
-		if (end_vaddr > all.end_vaddr)
-			all.end_vaddr = end_vaddr;
-	}
-	return all;
-}
-
-static void add_call_stop(struct gsym_encoder *encoder, size_t first, uint32_t depth, size_t off,
-			  const uint64_t *bases)
-{
-	uint64_t start_vaddr = encoder->ranges[0].start_vaddr; /* of the function */
-	struct gsym_range code = covered_code(encoder, first);
-	buf_append_u32le(&encoder->call_stops, (uint32_t)(code.start_vaddr - start_vaddr));
-	buf_append_u32le(&encoder->call_stops, (uint32_t)(code.end_vaddr - start_vaddr));
-	buf_append_u32le(&encoder->call_stops, (uint32_t)off);
-	buf_append_u32le(&encoder->call_stops, depth);
-	buf_append_u32le(&encoder->call_stops, (uint32_t)(encoder->bases.len_bytes / 4));
-	for (uint32_t i = 1; i <= depth; i++)
-		buf_append_u32le(&encoder->bases, (uint32_t)(bases[i] - start_vaddr));
-}
-
-static void append_calls(struct gsym_encoder *encoder, struct buf *out)
+/* *calls_bytes stays 0 when there are none. */
+static void append_calls(struct gsym_encoder *encoder, struct buf *out, size_t *calls_bytes)
 {
 	if (encoder->call_count < 2)
 		return;
@@ -368,19 +348,19 @@ static void append_calls(struct gsym_encoder *encoder, struct buf *out)
 	bases[0] = encoder->ranges[0].start_vaddr;
 	uint32_t open_depth = 0;
 	for (size_t i = 0; i < encoder->call_count; i++) {
-		const struct gsym_clipped *clipped = &encoder->calls[i];
+		struct gsym_clipped *clipped = &encoder->calls[i];
 		uint32_t depth = clipped->call ? clipped->call->depth : 0;
 		for (; open_depth > depth; open_depth--)
 			buf_append_u8(out, 0); /* no more children */
 		open_depth = depth;
-		if (i % GSYM_STOP_CALLS == 1 && encoder->call_count > 2 * GSYM_STOP_CALLS)
-			add_call_stop(encoder, i, depth, out->len_bytes - block - 4, bases);
+		clipped->off = (uint32_t)(out->len_bytes - block - 4);
 		append_call(encoder, out, i, bases[depth]);
 		bases[depth + 1] = encoder->ranges[clipped->first_range].start_vaddr;
 	}
 	for (; open_depth > 0; open_depth--)
 		buf_append_u8(out, 0);
 	close_block(out, block);
+	*calls_bytes = out->len_bytes - block - 4;
 }
 
 static bool is_preorder(const struct gsym_function *function)
@@ -395,55 +375,74 @@ static bool is_preorder(const struct gsym_function *function)
 	return true;
 }
 
-static void append_words(struct gsym_encoder *encoder, struct buf *out, uint32_t flags)
+/* In front of what is read backwards. */
+static void append_words(const struct gsym_encoder *encoder, struct buf *out, uint32_t flags,
+			 size_t calls_bytes)
 {
-	const struct buf *lines = &encoder->line_stops, *calls = &encoder->call_stops;
-	flags |= lines->len_bytes ? GSYM_FLAG_LINE_STOPS : 0;
-	flags |= calls->len_bytes ? GSYM_FLAG_CALL_STOPS : 0;
-	buf_append_u32le(out, flags);
-	if (lines->len_bytes) {
-		buf_append_u32le(out, (uint32_t)(lines->len_bytes / GSYM_LINE_STOP_BYTES));
-		buf_append(out, lines->data, lines->len_bytes);
-	}
-	if (calls->len_bytes) {
-		buf_append_u32le(out, (uint32_t)(calls->len_bytes / GSYM_CALL_STOP_BYTES));
-		buf_append_u32le(out, (uint32_t)(encoder->bases.len_bytes / 4));
-		buf_append(out, calls->data, calls->len_bytes);
-		buf_append(out, encoder->bases.data, encoder->bases.len_bytes);
-	}
-	while (out->len_bytes % 4)
+	size_t begin = out->len_bytes;
+	const struct buf *lines = &encoder->line_stops, *groups = &encoder->call_groups;
+	const struct buf *tables[] = {&encoder->cell_groups, &encoder->group_depths,
+				      &encoder->cell_starts, groups, lines};
+	size_t tables_bytes = 0;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		tables_bytes += tables[i]->len_bytes;
+	for (; tables_bytes % 4; tables_bytes++)
 		buf_append_u8(out, 0);
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		buf_append(out, tables[i]->data, tables[i]->len_bytes);
+	if (groups->len_bytes) {
+		buf_append_u32le(out, (uint32_t)(groups->len_bytes / GSYM_CALL_GROUP_BYTES) << 8 |
+					      encoder->cell_shift);
+		buf_append_u32le(out, (uint32_t)calls_bytes);
+	}
+	if (lines->len_bytes)
+		buf_append_u32le(out, (uint32_t)(lines->len_bytes / GSYM_LINE_STOP_BYTES));
+	flags |= calls_bytes ? GSYM_FLAG_CALLS : 0;
+	flags |= lines->len_bytes ? GSYM_FLAG_LINE_STOPS : 0;
+	flags |= groups->len_bytes ? GSYM_FLAG_CALL_CELLS : 0;
+	buf_append_u32le(out, flags);
+	assert(buf_error(out) || (out->len_bytes - begin) % 4 == 0);
 }
 
-static int encode(struct gsym_encoder *encoder, struct buf *out,
-		  const struct gsym_function *function, uint32_t flags)
+/* Into buffers of the encoder. */
+static int encode_parts(struct gsym_encoder *encoder, const struct gsym_function *function,
+			size_t *calls_bytes)
 {
-	buf_clear(&encoder->line_stops);
-	buf_clear(&encoder->call_stops);
-	buf_clear(&encoder->bases);
+	struct buf *bufs[] = {&encoder->function,     &encoder->line_stops,  &encoder->call_groups,
+			      &encoder->group_depths, &encoder->cell_starts, &encoder->cell_groups};
+	for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
+		buf_clear(bufs[i]);
+	struct buf *out = &encoder->function;
 	buf_append_u32le(out, (uint32_t)(function->range.end_vaddr - function->range.start_vaddr));
 	buf_append_u32le(out, function->name);
 	append_lines(encoder, out, function);
-	append_calls(encoder, out);
+	append_calls(encoder, out, calls_bytes);
 	buf_append_u32le(out, GSYM_BLOCK_END);
 	buf_append_u32le(out, 0);
-	append_words(encoder, out, flags);
-	int rc = buf_error(out) ? buf_error(out) : buf_error(&encoder->line_stops);
-	if (!rc)
-		rc = buf_error(&encoder->call_stops);
-	return rc ? rc : buf_error(&encoder->bases);
+	while (out->len_bytes % 4)
+		buf_append_u8(out, 0);
+	int rc = *calls_bytes ? gsym_cells_make(encoder, *calls_bytes) : 0;
+	for (size_t i = 0; !rc && i < ARRAY_LEN(bufs); i++)
+		rc = buf_error(bufs[i]);
+	return rc;
 }
 
 int gsym_encode(struct gsym_encoder *encoder, struct buf *out, const struct gsym_function *function,
-		uint32_t flags)
+		uint32_t flags, uint32_t *words_bytes)
 {
 	if (!is_preorder(function))
 		return -EINVAL;
+	size_t calls_bytes = 0;
 	int rc = clip_calls(encoder, function);
+	if (!rc)
+		rc = encode_parts(encoder, function, &calls_bytes);
 	if (rc)
 		return rc;
 	size_t begin = out->len_bytes;
-	rc = encode(encoder, out, function, flags & ~(GSYM_FLAG_LINE_STOPS | GSYM_FLAG_CALL_STOPS));
+	append_words(encoder, out, flags & GSYM_FLAGS_GIVEN, calls_bytes);
+	*words_bytes = (uint32_t)(out->len_bytes - begin);
+	buf_append(out, encoder->function.data, encoder->function.len_bytes);
+	rc = buf_error(out);
 	if (rc) {
 		out->len_bytes = begin;
 		out->error = 0;

@@ -135,7 +135,7 @@ static void put_tables(struct sink *sink, const struct gsym_contents *contents,
 	align_4(sink);
 	uint64_t function_off = plan->functions_off;
 	for (size_t i = 0; i < contents->placed_count; i++) {
-		put_le(sink, function_off, 4);
+		put_le(sink, function_off + contents->placed[i].words_bytes, 4);
 		function_off += contents->placed[i].size_bytes;
 	}
 	put_le(sink, contents->file_count, 4);

@@ -16,6 +16,7 @@ struct gsym_source_file {
 struct gsym_placed {
 	uint64_t start_vaddr;
 	uint32_t off, size_bytes; /* in gsym_contents.functions; a multiple of 4 */
+	uint32_t words_bytes;     /* of them those before LLVM's part; a multiple of 4 */
 };
 
 /* All borrowed. */

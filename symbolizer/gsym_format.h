@@ -10,17 +10,23 @@
  *	functions		aligned to 4: size, name, then blocks of {type, length, bytes}
  *	trailer			Hearth's, 32 bytes; LLVM's reader does not look there
  *
- * In a file with the trailer each function is followed by Hearth's own words, right behind the
- * block of type 0 that ends it for LLVM, all of 4 bytes and perhaps not aligned:
+ * In a file with the trailer Hearth's own words stand before each function, where LLVM's reader
+ * does not look; they are read backwards, beginning at the last:
  *
- *	flags			of enum gsym_flag
- *	line stops		if flagged: count, then {code offset, byte offset, file, line}:
- *				the row there, and where in the block of lines the next begins
- *	call stops		if flagged: count of stops, count of bases, then for each stop
- *				{lowest, highest code offset + 1, byte offset, depth, first base}:
- *				where in the block of calls the next GSYM_STOP_CALLS calls begin,
- *				and what code they cover; then the bases, code offsets: of
- *				{1 .. depth} for each stop, what ranges there are relative to
+ *	flags			4 bytes, of enum gsym_flag
+ *	line stops		if flagged: 4 bytes, their count
+ *	call cells		if flagged: 4 bytes, length of the block of calls, so that nobody
+ *				has to look there; then 4 bytes, count of groups << 8 | shift
+ *	line stops		{code offset, byte offset, file, line}, 4 bytes each: the row
+ *				there, and where in the block of lines the next begins
+ *	call groups		for every GSYM_GROUP_CALLS calls 4 bytes, depth << 24 | byte
+ *				offset: where in the block of calls the first one begins
+ *	call cells		the code is cut into cells of 2^shift bytes: for each, and for the
+ *				end, 2 bytes: its first entry
+ *	group depths		for each group 1 byte: the lowest depth of its calls
+ *	entries			1 byte each, or 2 if there are more than 256 groups: the groups
+ *				that have code in the cell, ascending
+ *	padding			to a multiple of 4
  *
  * https://github.com/llvm/llvm-project/blob/llvmorg-14.0.6/llvm/include/llvm/DebugInfo/GSYM/Header.h
  */
@@ -31,13 +37,14 @@
 
 enum {
 	GSYM_VERSION = 1,
-	GSYM_TRAILER_VERSION = 1,
+	GSYM_TRAILER_VERSION = 2,
 	GSYM_HEADER_BYTES = 48,
 	GSYM_UUID_MAX_BYTES = 20,
 	/* magic, u32 version, u32 CRC-32 of all before the trailer, u32 sources (bit N: enum
 	 * gsym_source N), u32 zero, u64 size of the file */
 	GSYM_TRAILER_BYTES = 32,
 
+	GSYM_BLOCK_HEAD_BYTES = 8,
 	GSYM_BLOCK_END = 0,
 	GSYM_BLOCK_LINES = 1,
 	GSYM_BLOCK_INLINES = 2,
@@ -52,13 +59,15 @@ enum {
 	 * to it then, which covers most steps of x86. LLVM's choice too. */
 	GSYM_LINE_SPAN = 15,
 
-	/* A place to begin in the middle, every so many rows and calls. Looking up an address
-	 * walks over half as many rows and about twice as many calls; more stops cost more
-	 * bytes, an eighth of what they are for. */
-	GSYM_STOP_ROWS = 48,
-	GSYM_STOP_CALLS = 16,
+	/* A place to begin in the middle of the rows, every so many. Looking up an address walks
+	 * over half of that; more stops cost more bytes. */
+	GSYM_STOP_ROWS = 24,
 	GSYM_LINE_STOP_BYTES = 16,
-	GSYM_CALL_STOP_BYTES = 20,
+
+	GSYM_GROUP_CALLS = 4,
+	GSYM_CALL_GROUP_BYTES = 4,
+	GSYM_GROUP_DEPTH_SHIFT = 24,
+	GSYM_GROUP_OFF_MASK = (1 << 24) - 1,
 
 	/* LLVM's reader recurses once a level. */
 	GSYM_MAX_DEPTH = 200,

@@ -13,7 +13,7 @@
 
 /* The version is part of the name, so that two versions of Hearth do not replace each other's
  * files for ever. Raise it with what a better reader of DWARF would find. */
-#define SUFFIX         ".1.gsym"
+#define SUFFIX         ".2.gsym"
 #define FAILURE_SUFFIX ".1.none"
 
 enum {

@@ -256,12 +256,78 @@ static void damaged_files(void **state)
 	}
 }
 
+/* Calls in a row, each with another one in its middle: 4 bytes of the call, 4 of the inner one, 4
+ * of the call, 4 of the function. */
+enum { CALL_BYTES = 16, CALLS_VADDR = 0x10000 };
+
+static int with_calls(uint32_t count)
+{
+	AUTO(gsym_builder) builder = NULL;
+	assert_int_equal(gsym_builder_new(&builder, 16 * MAX_BYTES, NULL), 0);
+	struct gsym_function function = {
+		.range = {CALLS_VADDR, CALLS_VADDR + (uint64_t)count * CALL_BYTES},
+		.source = GSYM_FROM_DWARF,
+		.inline_count = 2 * (size_t)count,
+	};
+	uint32_t outer, inner;
+	assert_int_equal(gsym_builder_add_string(builder, "f", 1, &function.name), 0);
+	assert_int_equal(gsym_builder_add_string(builder, "outer", 5, &outer), 0);
+	assert_int_equal(gsym_builder_add_string(builder, "inner", 5, &inner), 0);
+	AUTO_MEM struct gsym_inline *calls = calloc(2 * (size_t)count, sizeof(*calls));
+	AUTO_MEM struct gsym_range *ranges = calloc(2 * (size_t)count, sizeof(*ranges));
+	assert_non_null(calls);
+	assert_non_null(ranges);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t vaddr = CALLS_VADDR + (uint64_t)i * CALL_BYTES;
+		ranges[2 * i] = (struct gsym_range){vaddr, vaddr + 12};
+		ranges[2 * i + 1] = (struct gsym_range){vaddr + 4, vaddr + 8};
+		calls[2 * i] = (struct gsym_inline){outer, 0, 1 + i, 1, 2 * i, 1};
+		calls[2 * i + 1] = (struct gsym_inline){inner, 0, 1000000 + i, 2, 2 * i + 1, 1};
+	}
+	function.inlines = calls;
+	function.ranges = ranges;
+	assert_int_equal(gsym_builder_add_function(builder, &function), 0);
+	int fd = memfd_create("gsym", MFD_CLOEXEC);
+	assert_int_equal(gsym_builder_write(builder, fd, NULL, 0, NULL), 0);
+	return fd;
+}
+
+/* So many that they are numbered by one byte, by two, and that there is no table. */
+static void many_calls(void **state)
+{
+	(void)state;
+	static const uint32_t counts[] = {1, 3, 4, 5, 100, 511, 512, 513, 3000, 140000};
+	static const uint32_t depths[CALL_BYTES / 4] = {2, 3, 2, 1};
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		AUTO_FD fd = with_calls(counts[i]);
+		AUTO(gsym) gsym = NULL;
+		assert_int_equal(gsym_open(&gsym, fd, NULL), 0);
+		uint32_t step = counts[i] < 10000 ? 1 : 100003;
+		for (uint32_t off = 0; off < counts[i] * CALL_BYTES; off += step) {
+			struct gsym_frame frames[4];
+			struct gsym_answer answer;
+			assert_true(gsym_lookup(gsym, CALLS_VADDR + off, frames, 4, &answer));
+			uint32_t depth = depths[off % CALL_BYTES / 4];
+			assert_int_equal(answer.frame_count, depth);
+			assert_string_equal(frames[depth - 1].name, "f");
+			assert_int_equal(frames[depth - 1].line,
+					 depth > 1 ? 1 + off / CALL_BYTES : 0);
+			if (depth == 3) {
+				assert_string_equal(frames[0].name, "inner");
+				assert_string_equal(frames[1].name, "outer");
+				assert_int_equal(frames[1].line, 1000000 + off / CALL_BYTES);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_of_names),
 		cmocka_unit_test(what_the_builder_refuses),
 		cmocka_unit_test(damaged_files),
+		cmocka_unit_test(many_calls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
