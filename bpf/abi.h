@@ -150,7 +150,7 @@ _Static_assert(sizeof(struct controls) == 8, "layout changed: bump ABI_VERSION")
 
 struct wait_runner {
 	__u32 tid;               /* written by user space; 0: there is none */
-	__u32 is_last;           /* likewise: send all that is pending */
+	__u32 sends_all;         /* likewise: send all that is pending */
 	__u32 is_given_up;       /* likewise: it was stuck too long, and does nothing more */
 	__u32 pid;               /* whose memory is being read; 0: nobody's */
 	__u64 since_mono_ns;     /* it is */

@@ -19,18 +19,10 @@
 #include "bpf/abi.h"
 #include "bpf/compat.bpf.h"
 #include "bpf/stack.bpf.h"
+#include "bpf/wait_account.bpf.h"
 #include "bpf/wait_reason.bpf.h"
 
-const volatile __u32 cfg_kernel_threads = 0; /* visit them, too */
-
-/* Threads born before have waited for longer than anybody asked. */
-const volatile __u64 cfg_start_mono_ns = 0;
-
 #define FLUSH_NS 10000000000ULL
-/* What a sighting stands for is the time since the last visit. What credit there is beyond that is
- * from visits that found the thread running, and belongs to no stack in particular: each sighting
- * is given a part of it. */
-#define SURPLUS_PART 8
 /* In one pass; the rest waits for the next. */
 #define MAX_WALKS 512
 #define MAX_WANTS 64
@@ -40,21 +32,20 @@ const volatile __u64 cfg_start_mono_ns = 0;
 #define MAX_TRIES    4
 #define FIRST_TRY_NS 40000000ULL /* doubled for each */
 
+/* What each visit touches comes first. */
 struct waiter {
-	/* The place it was last seen in: sample.stack_hash; 0: none yet. weight_ns was not sent. */
-	struct rec_wait wait;
-	__u64 key;                               /* of the wait it was seen in; 0: moved on */
-	__u64 visit_mono_ns;                     /* the last visit */
-	__u64 credited_mono_ns, credited_run_ns; /* the clocks, when credit was last computed */
-	__s64 credit_ns;                         /* waited, and not given to any place yet */
-	__u64 stands_ns;                         /* what the last sighting stands for */
-	__u64 due_mono_ns;                       /* for a record */
-	__u64 retry_mono_ns;                     /* no walk before */
-	__u64 voluntary, involuntary;            /* switches, as of the last visit */
-	__u32 generation;                        /* in which the stack went out */
-	__u32 tries;                             /* walks that lacked rows */
-	__u32 is_preempted;                      /* by the counters of switches */
-	__u32 is_cut;                            /* rows were missing when the stack was taken */
+	__u64 key;                    /* of the wait it was seen in; 0: moved on */
+	__u64 seen_key;               /* as of the last visit; 0: it ran */
+	__u64 visit_mono_ns;          /* the last visit */
+	__u64 credited_run_ns;        /* its CPU time, when credit was last computed */
+	__u64 due_mono_ns;            /* for a record */
+	__u64 retry_mono_ns;          /* no walk before */
+	__u64 voluntary, involuntary; /* switches, as of the last visit */
+	__u32 generation;             /* in which the stack went out */
+	__u32 tries;                  /* walks that lacked rows */
+	__u32 is_preempted;           /* by the counters of switches */
+	__u32 is_cut;                 /* rows were missing when the stack was taken */
+	struct wait_account account;
 };
 
 struct {
@@ -122,10 +113,10 @@ static __always_inline __u64 switches(struct task_struct *task)
 static __always_inline void meet(struct waiter *waiter, struct task_struct *task, __u64 now_mono_ns)
 {
 	__u64 born_mono_ns = task->start_time;
-	__u32 is_young = born_mono_ns > cfg_start_mono_ns;
-	waiter->credited_mono_ns = is_young ? born_mono_ns : now_mono_ns;
+	__u32 is_young = born_mono_ns > cfg_start_mono_ns && born_mono_ns < now_mono_ns;
+	waiter->account.until_mono_ns = is_young ? born_mono_ns : now_mono_ns;
 	waiter->credited_run_ns = is_young ? 0 : task->se.sum_exec_runtime;
-	waiter->visit_mono_ns = waiter->credited_mono_ns;
+	waiter->visit_mono_ns = waiter->account.until_mono_ns;
 	waiter->due_mono_ns = now_mono_ns + FLUSH_NS / 1024 * (bpf_get_prandom_u32() & 1023);
 	waiter->voluntary = task->nvcsw;
 	waiter->involuntary = task->nivcsw;
@@ -137,39 +128,10 @@ static __always_inline void add_credit(struct waiter *waiter, struct task_struct
 				       __u64 now_mono_ns)
 {
 	__u64 run_ns = task->se.sum_exec_runtime;
-	waiter->credit_ns +=
-		(now_mono_ns - waiter->credited_mono_ns) - (run_ns - waiter->credited_run_ns);
-	waiter->credited_mono_ns = now_mono_ns;
+	waiter->account.credit_ns +=
+		(now_mono_ns - waiter->account.until_mono_ns) - (run_ns - waiter->credited_run_ns);
+	waiter->account.until_mono_ns = now_mono_ns;
 	waiter->credited_run_ns = run_ns;
-}
-
-static __always_inline void give(struct waiter *waiter, __s64 weight_ns)
-{
-	if (weight_ns <= 0)
-		return;
-	waiter->credit_ns -= weight_ns;
-	waiter->wait.weight_ns += weight_ns;
-	waiter->wait.sample.end_mono_ns = waiter->credited_mono_ns;
-}
-
-static __always_inline void give_share(struct waiter *waiter, __u32 is_last)
-{
-	__s64 credit_ns = waiter->credit_ns;
-	__s64 surplus_ns = credit_ns - waiter->stands_ns;
-	waiter->stands_ns = 0;
-	if (surplus_ns > 0 && !is_last)
-		credit_ns -= surplus_ns - surplus_ns / SURPLUS_PART;
-	give(waiter, credit_ns);
-}
-
-static __always_inline void send_wait(struct waiter *waiter)
-{
-	if (!waiter->wait.weight_ns)
-		return;
-	count(STAT_TAKEN, 1);
-	long rc = bpf_ringbuf_output(&samples, &waiter->wait, sizeof(waiter->wait), wakeup_flags());
-	count(rc ? STAT_RING_FULL : STAT_SENT, 1);
-	waiter->wait.weight_ns = 0;
 }
 
 /* --- visits --- */
@@ -190,7 +152,7 @@ static __always_inline __u32 is_stack_good(struct waiter *waiter)
 	if (waiter->generation == current)
 		return !waiter->is_cut;
 	waiter->tries = 0;
-	__u64 hash = waiter->wait.sample.stack_hash;
+	__u64 hash = waiter->account.wait.sample.stack_hash;
 	__u32 *sent_in = bpf_map_lookup_elem(&interned, &hash);
 	if (!sent_in || *sent_in != current)
 		return 0;
@@ -200,18 +162,18 @@ static __always_inline __u32 is_stack_good(struct waiter *waiter)
 
 /* It is where it was. 1: its stack is to be taken anew. */
 static __always_inline __u32 stay(struct waiter *waiter, struct task_struct *task,
-				  __u64 now_mono_ns, __u32 is_last)
+				  __u64 now_mono_ns, __u32 sends_all)
 {
-	if (!(waiter->wait.flags & WAIT_IS_QUEUED) && is_queued(task)) {
-		send_wait(waiter);
-		waiter->wait.flags |= WAIT_IS_QUEUED;
-		waiter->wait.state = 0;
-		waiter->wait.since_mono_ns = now_mono_ns;
+	if (!(waiter->account.wait.flags & WAIT_IS_QUEUED) && is_queued(task)) {
+		send_wait(&waiter->account);
+		waiter->account.wait.flags |= WAIT_IS_QUEUED;
+		waiter->account.wait.state = 0;
+		waiter->account.wait.since_mono_ns = now_mono_ns;
 	}
-	give_share(waiter, is_last);
-	if (!is_last && now_mono_ns < waiter->due_mono_ns)
+	give_share(&waiter->account, sends_all);
+	if (!sends_all && now_mono_ns < waiter->due_mono_ns)
 		return 0;
-	send_wait(waiter);
+	send_wait(&waiter->account);
 	waiter->due_mono_ns = now_mono_ns + FLUSH_NS;
 	return !is_stack_good(waiter);
 }
@@ -242,24 +204,27 @@ static __always_inline __u32 visit(struct task_struct *task, struct wait_runner 
 	if (!waiter)
 		return 0;
 	__u64 key = switches(task);
-	__u32 is_last = runner->is_last;
+	__u32 sends_all = runner->sends_all;
 	if (!waiter->visit_mono_ns)
 		meet(waiter, task, now_mono_ns);
 	note_switches(waiter, task);
-	waiter->stands_ns = now_mono_ns - waiter->visit_mono_ns;
+	if (waiter->seen_key != key)
+		waiter->account.stands_ns = 0;
+	waiter->account.stands_ns += now_mono_ns - waiter->visit_mono_ns;
 	waiter->visit_mono_ns = now_mono_ns;
 	if (task->on_cpu) {
-		waiter->key = 0;
-		if (is_last && waiter->wait.sample.stack_hash)
-			give(waiter, waiter->credit_ns);
-		send_wait(waiter);
+		waiter->key = waiter->seen_key = 0;
+		if (sends_all && waiter->account.wait.sample.stack_hash)
+			give(&waiter->account, waiter->account.credit_ns);
+		send_wait(&waiter->account);
 		return 0;
 	}
 	runner->visits++;
+	waiter->seen_key = key;
 	add_credit(waiter, task, now_mono_ns);
 	if (waiter->key == key)
-		return stay(waiter, task, now_mono_ns, is_last);
-	send_wait(waiter);
+		return stay(waiter, task, now_mono_ns, sends_all);
+	send_wait(&waiter->account);
 	waiter->key = 0;
 	return now_mono_ns >= waiter->retry_mono_ns || defer();
 }
@@ -330,7 +295,7 @@ static __always_inline void fill_stack(struct scratch *scratch, __u32 number,
 	struct rec_stack *rec = &scratch->rec;
 	__u32 has_registers = 0;
 	identify(rec, task);
-	rec->sample.end_mono_ns = waiter->credited_mono_ns;
+	rec->sample.end_mono_ns = waiter->account.until_mono_ns;
 	rec->sample.weight_ns = 0;
 	rec->sample.cpu = compat_task_cpu(task);
 	rec->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
@@ -341,9 +306,9 @@ static __always_inline void fill_stack(struct scratch *scratch, __u32 number,
 		rec->flags |= STACK_KTHREAD;
 	else
 		has_registers = read_registers(scratch, task) && scratch->regs.rsp;
-	note_reason(&waiter->wait, task, has_registers ? &scratch->regs : 0);
+	note_reason(&waiter->account.wait, task, has_registers ? &scratch->regs : 0);
 	if (has_registers) {
-		note_futexes(&waiter->wait, task);
+		note_futexes(&waiter->account.wait, task);
 		if (!compat_in_execve(task))
 			walk_other(scratch, number, task);
 	}
@@ -354,35 +319,20 @@ static __always_inline void fill_stack(struct scratch *scratch, __u32 number,
 static __always_inline void ask_for_rows(struct scratch *scratch, struct task_struct *task,
 					 struct waiter *waiter, struct wait_runner *runner)
 {
-	struct rec_stack *rec = &scratch->rec;
-	__u32 size_bytes = record_bytes(rec);
 	defer();
 	if (runner->wants >= MAX_WANTS)
 		return;
 	runner->wants++;
 	waiter->retry_mono_ns = waiter->visit_mono_ns + (FIRST_TRY_NS << (waiter->tries & 7));
 	waiter->tries++;
-	rec->flags |= STACK_ONLY | STACK_TAIL | STACK_WANT;
-	size_bytes += fill_tail(scratch, task, (__u32)rec->kernel_frames + rec->user_frames);
-	send_whole(scratch, size_bytes, BPF_RB_FORCE_WAKEUP);
-}
-
-/* The stack goes out unless it has: 0, or an error. */
-static __always_inline long send_stack(struct scratch *scratch)
-{
-	struct rec_stack *rec = &scratch->rec;
-	rec->sample.stack_hash = hash_stack(scratch);
-	if (intern_stack(rec->sample.stack_hash) == INTERNED)
-		return 0;
-	rec->flags |= STACK_ONLY;
-	return send_interned(scratch, record_bytes(rec));
+	send_want(scratch, task);
 }
 
 /* This is where it waits. */
 static __always_inline void settle(struct waiter *waiter, __u64 key, const struct rec_stack *rec,
-				   __u32 is_last)
+				   __u32 sends_all)
 {
-	struct rec_wait *wait = &waiter->wait;
+	struct rec_wait *wait = &waiter->account.wait;
 	if (waiter->key != key)
 		wait->since_mono_ns = waiter->visit_mono_ns;
 	waiter->key = key;
@@ -392,16 +342,10 @@ static __always_inline void settle(struct waiter *waiter, __u64 key, const struc
 		waiter->tries = 0;
 	if (waiter->is_preempted && (wait->flags & WAIT_IS_QUEUED))
 		wait->flags |= WAIT_IS_PREEMPTED;
-	wait->sample.kind = REC_WAIT;
-	wait->sample.size_bytes = sizeof(*wait);
-	wait->sample.weight_ns = 0;
-	wait->sample.stack_hash = rec->sample.stack_hash;
-	wait->sample.pid = rec->sample.pid;
-	wait->sample.tid = rec->sample.tid;
-	wait->sample.cpu = rec->sample.cpu;
-	give_share(waiter, is_last);
-	if (is_last)
-		send_wait(waiter);
+	set_place(wait, rec);
+	give_share(&waiter->account, sends_all);
+	if (sends_all)
+		send_wait(&waiter->account);
 }
 
 static __always_inline __u32 has_moved(struct task_struct *task, __u64 key)
@@ -440,7 +384,7 @@ static __always_inline void take_stack(struct task_struct *task, __u32 number,
 	else if (wants_tail(scratch->rec.walk_end) && waiter->tries < MAX_TRIES)
 		ask_for_rows(scratch, task, waiter, runner);
 	else if (!send_stack(scratch))
-		settle(waiter, key, &scratch->rec, runner->is_last);
+		settle(waiter, key, &scratch->rec, runner->sends_all);
 }
 
 /* --- ends of threads --- */
@@ -466,12 +410,12 @@ int on_exit(void *ctx)
 		return 0;
 	}
 	add_credit(waiter, task, now_mono_ns);
-	if (!waiter->wait.sample.stack_hash) {
-		add_unseen(waiter->credit_ns);
+	if (!waiter->account.wait.sample.stack_hash) {
+		add_unseen(waiter->account.credit_ns);
 		return 0;
 	}
-	give(waiter, waiter->credit_ns);
-	waiter->wait.flags |= WAIT_IS_EXIT;
-	send_wait(waiter);
+	give(&waiter->account, waiter->account.credit_ns);
+	waiter->account.wait.flags |= WAIT_IS_EXIT;
+	send_wait(&waiter->account);
 	return 0;
 }

@@ -51,6 +51,7 @@ static const struct {
 	[WAITING_AUTO] = {"auto", "automatic"},
 	[WAITING_OPEN] = {"open", "task iterator"},
 	[WAITING_ITER] = {"iter", "task iterator, one call a thread"},
+	[WAITING_SWITCH] = {"switch", "sampled switches"},
 };
 
 const char *waiting_method_name(enum waiting_method method)
@@ -136,7 +137,7 @@ static void make_passes(struct waiting *waiting, uint32_t number)
 		is_over = waiting->stops;
 		uint64_t flush = waiting->flushes_wanted;
 		turn_mono_ns = clock_mono_ns() + next_gap_ns(waiting);
-		entry->is_last = wants_pass(waiting);
+		entry->sends_all = wants_pass(waiting);
 		pthread_mutex_unlock(&waiting->lock);
 		int64_t began_ns = thread_cpu_ns();
 		(void)waiting_program_pass(waiting->program);

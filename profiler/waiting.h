@@ -17,9 +17,10 @@
 struct waiting; /* opaque */
 
 enum waiting_method {
-	WAITING_AUTO, /* the first of these that this kernel has */
-	WAITING_OPEN, /* an iterator that programs open (Linux 6.7) */
-	WAITING_ITER, /* a program called for each thread (Linux 5.18) */
+	WAITING_AUTO,   /* the first of these that this kernel has */
+	WAITING_OPEN,   /* an iterator that programs open (Linux 6.7) */
+	WAITING_ITER,   /* a program called for each thread (Linux 5.18) */
+	WAITING_SWITCH, /* some of the switches, in proportion to what was waited */
 	WAITING_METHODS,
 };
 
@@ -41,13 +42,13 @@ int waiting_start(struct waiting *waiting, struct err *err);
 void waiting_stop(struct waiting *waiting);
 
 /* Have all that is pending sent, as a range of time is to be complete. Returns when it was, or after
- * 2 s. */
+ * 2 s. Of sampled switches there is nothing pending. */
 void waiting_flush(struct waiting *waiting);
 
 /* In words, as users see it. */
 const char *waiting_method_name(enum waiting_method method);
 enum waiting_method waiting_method(const struct waiting *waiting);
-/* By its word for options: "auto", "open", "iter". WAITING_METHODS: it is none. */
+/* By its word for options: "auto", "open", "iter", "switch". WAITING_METHODS: it is none. */
 enum waiting_method waiting_method_parse(const char *word);
 
 void waiting_stats(struct waiting *waiting, struct waiting_stats *stats);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "waiting_iter.skel.h"
 #include "waiting_open.skel.h"
+#include "waiting_switch.skel.h"
 
 /* Of a tail. */
 enum { SLICE_BYTES = 16 << 10 };
@@ -22,7 +23,7 @@ struct waiting_program {
 	int pass_fd;               /* of the program */
 	int avoided_fd;
 	struct bpf_link *iterator; /* of WAITING_ITER */
-	struct bpf_link *exits;
+	struct bpf_link *exits, *switches;
 	struct wait_runner *runners; /* mapped */
 };
 
@@ -54,6 +55,7 @@ struct waiting_program {
 
 DEFINE_OPEN(waiting_open)
 DEFINE_OPEN(waiting_iter)
+DEFINE_OPEN(waiting_switch)
 
 static const struct {
 	int (*open)(struct waiting_program *program, const struct waiting_options *options);
@@ -63,6 +65,8 @@ static const struct {
 			  "this kernel lacks task iterators for programs (Linux 6.7)"},
 	[WAITING_ITER] = {open_waiting_iter,
 			  "this kernel lacks task iterators that may sleep (Linux 5.18)"},
+	[WAITING_SWITCH] = {open_waiting_switch,
+			    "this kernel lets no program see switches of threads"},
 };
 
 static int no_print(enum libbpf_print_level level, const char *format, va_list args)
@@ -107,7 +111,9 @@ static int load(struct waiting_program *program, const struct waiting_options *o
 	if (rc)
 		return rc;
 	struct bpf_map *scratches = bpf_object__find_map_by_name(program->object, "scratches");
-	rc = bpf_map__set_max_entries(scratches, ABI_RUNNERS);
+	uint32_t count = program->method == WAITING_SWITCH ? (uint32_t)libbpf_num_possible_cpus()
+							   : ABI_RUNNERS;
+	rc = bpf_map__set_max_entries(scratches, count);
 	if (!rc)
 		rc = bpf_object__load(program->object);
 	if (rc == -EPERM)
@@ -147,17 +153,27 @@ void waiting_program_free(struct waiting_program *program)
 	free(program);
 }
 
+static int attach(const struct waiting_program *program, const char *name, struct bpf_link **link,
+		  struct err *err)
+{
+	struct bpf_program *on = bpf_object__find_program_by_name(program->object, name);
+	*link = bpf_program__attach(on);
+	return *link ? 0 : err_set(err, -errno, "attach %s: %m", name);
+}
+
 int waiting_program_attach(struct waiting_program *program, struct err *err)
 {
-	struct bpf_program *on_exit = bpf_object__find_program_by_name(program->object, "on_exit");
-	program->exits = bpf_program__attach(on_exit);
-	return program->exits ? 0 : err_set(err, -errno, "attach to ends of threads: %m");
+	int rc = attach(program, "on_exit", &program->exits, err);
+	if (!rc && program->method == WAITING_SWITCH)
+		rc = attach(program, "on_switch", &program->switches, err);
+	return rc;
 }
 
 void waiting_program_detach(struct waiting_program *program)
 {
+	bpf_link__destroy(program->switches);
 	bpf_link__destroy(program->exits);
-	program->exits = NULL;
+	program->switches = program->exits = NULL;
 }
 
 struct wait_runner *waiting_program_runners(const struct waiting_program *program)
