@@ -376,6 +376,14 @@ static const struct user_row {
 	/* Abseil absl/synchronization/mutex.cc */
 	{"absl::*Mutex::*Lock*", LOCKS},
 
+	/* musl src/thread/__timedwait.c: of condition variables, semaphores and joins only */
+	{"__timedwait_cp", PARKS_BY_ITSELF},
+	/* Go src/runtime/proc.go, lock_futex.go */
+	{"runtime.stopm", PARKS_BY_ITSELF},
+	{"runtime.mPark", PARKS_BY_ITSELF},
+	{"runtime.notesleep*", PARKS_BY_ITSELF},
+	{"runtime.notetsleep*", PARKS_BY_ITSELF},
+
 	/* glibc nptl/: pthread_cond_wait.c, sem_waitcommon.c, pthread_join_common.c */
 	{"pthread_cond_*", PARKS_IN_LIBC},
 	{"__pthread_cond_*", PARKS_IN_LIBC},
@@ -391,13 +399,6 @@ static const struct user_row {
 	{"*Parker::park*", PARKS_IN_LIBC},
 	{"std::thread::*park*", PARKS_IN_LIBC},
 	{"*ThreadParker*::park*", PARKS_IN_LIBC},
-	/* musl src/thread/__timedwait.c: of condition variables, semaphores and joins only */
-	{"__timedwait_cp", PARKS_BY_ITSELF},
-	/* Go src/runtime/proc.go, lock_futex.go */
-	{"runtime.stopm", PARKS_BY_ITSELF},
-	{"runtime.mPark", PARKS_BY_ITSELF},
-	{"runtime.notesleep*", PARKS_BY_ITSELF},
-	{"runtime.notetsleep*", PARKS_BY_ITSELF},
 };
 
 /* Compilers add ".isra.0" and others to the names of what they changed. */
