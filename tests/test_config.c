@@ -42,6 +42,10 @@ static void files_that_are_wrong(void **state)
 		{"max-memory = 31M\n", "hearth.conf:1: \"31M\" is too little"},
 		{"ring-bytes = -1\n", "hearth.conf:1: \"-1\" is not a size"},
 		{"insecure = maybe\n", "hearth.conf:1: \"maybe\" is neither true nor false"},
+		{"kernel-threads = 1\n", "hearth.conf:1: \"1\" is neither true nor false"},
+		{"waiting = on\n", "hearth.conf:1: \"on\" is no way to sample threads that wait"},
+		{"waiting =\n", "hearth.conf:1: \"\" is no way"},
+		{"wait-rate = 0\n", "hearth.conf:1: \"0\" is not a rate"},
 		{"\n\nlisten\n", "hearth.conf:3: this is not `name = value`"},
 		{"listen\nrates = 1\n", "hearth.conf:1: this is not `name = value`"},
 		{"rates = 1\nlisten\n", "hearth.conf:1: there is no setting \"rates\""},
@@ -84,6 +88,7 @@ static void defaults(void **state)
 	assert_string_equal(merged.listen, "127.0.0.1:4040");
 	assert_string_equal(merged.data, "/var/lib/hearth");
 	assert_int_equal(merged.rate_hz, 0);
+	assert_null(merged.waits.method);
 	assert_false(merged.insecure);
 }
 
@@ -95,6 +100,9 @@ static const char whole[] = "# Hearth\n"
 			    "max-disk = 2G\n"
 			    "max-memory = 320M\n"
 			    "ring-bytes = 16M\n"
+			    "waiting = iter\n"
+			    "wait-rate = 40\n"
+			    "kernel-threads = yes\n"
 			    "insecure = yes\n";
 
 static void a_file(void **state)
@@ -108,6 +116,9 @@ static void a_file(void **state)
 	assert_string_equal(merged.data, "/srv/hearth");
 	assert_int_equal(merged.rate_hz, 499);
 	assert_int_equal(merged.max_disk_bytes, UINT64_C(2) << 30);
+	assert_string_equal(merged.waits.method, "iter");
+	assert_int_equal(merged.waits.rate_hz, 40);
+	assert_true(merged.waits.takes_kernel_threads);
 	assert_int_equal(merged.max_memory_bytes, 320 << 20);
 	assert_int_equal(merged.ring_bytes, 16 << 20);
 	assert_true(merged.insecure);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 
 #include <cmocka.h>
@@ -19,6 +20,7 @@
 static const char source[] = "namespace shop { struct cart { static int total(int n); };\n"
 			     "int cart::total(int n) { return n * 2; } }\n"
 			     "extern \"C\" { int plain(int n) { return shop::cart::total(n); }\n"
+			     "int pthread_cond_of_test(int n) { return plain(n); }\n"
 			     "int main(void) { return plain(1); } }\n";
 
 struct fixture {
@@ -397,6 +399,166 @@ static void labels(void **state)
 	}
 }
 
+static const uint64_t S = 1000000000;
+
+static struct rec_wait wait_of(int32_t syscall, uint64_t object)
+{
+	return (struct rec_wait){
+		.sample.end_mono_ns = 100 * S,
+		.since_mono_ns = 90 * S,
+		.weight_ns = 10 * S, /* more than 32 bits */
+		.state = 1,
+		.syscall = syscall,
+		.object = object,
+	};
+}
+
+/* A batch of one sample, with a thread more and these waits on the sample's stack. */
+static struct batch *waiting_batch(struct raw_stack *stack, const struct rec_wait *waits,
+				   size_t wait_count)
+{
+	struct batch *batch = batch_of(stack, &some_thread);
+	struct raw_thread sleeper = some_thread;
+	uint32_t thread;
+	sleeper.tid = 12;
+	batch->wait_period_ns = 43;
+	assert_int_equal(batch_add_thread(batch, &sleeper, &thread), 0);
+	for (size_t i = 0; i < wait_count; i++) {
+		struct raw_wait raw = {.thread = thread, .stack = 0, .rec = waits[i]};
+		assert_int_equal(batch_add_wait(batch, &raw), 0);
+	}
+	return batch;
+}
+
+static void name_batch(struct fixture *fixture, const struct batch *batch,
+		       struct named_batch *named)
+{
+	struct err err = {0};
+	if (namer_name(fixture->namer, batch, named, &err))
+		fail_msg("%s", err.text);
+}
+
+static void expect_wait(const struct profile *profile, size_t sample, const char *reason,
+			const char *waits_on, bool is_idle)
+{
+	uint32_t wait = profile->samples[sample].wait;
+	assert_int_not_equal(wait, 0);
+	assert_string_equal(profile_wait_label(profile, wait, "reason"), reason);
+	const char *label = profile_wait_label(profile, wait, "waits_on");
+	assert_string_equal(label ? label : "", waits_on);
+	assert_int_equal(profile->waits[wait].is_idle, is_idle);
+}
+
+static void what_waits_is_a_profile_of_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct raw_frame frames[] = {
+		{fixture->file, off_of(fixture->program, "plain") + 1},
+		{fixture->file, off_of(fixture->program, "main")},
+	};
+	struct rec_wait waits[] = {
+		wait_of(SYS_nanosleep, 0),
+		wait_of(SYS_futex, 0x7f00),
+		wait_of(SYS_nanosleep, 0),
+	};
+	waits[2].since_mono_ns = 100 * S - 5; /* and 10 s of before, without a break or with */
+	AUTO(batch)
+	batch = waiting_batch(stack_of(frames, 0, 2, 0), waits, ARRAY_LEN(waits));
+	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
+	name_batch(fixture, batch, &named);
+	assert_int_equal(named.cpu->sample_count, 1);
+	assert_int_equal(named.cpu->samples[0].wait, 0);
+	assert_int_equal(named.cpu->period_ns, 42);
+	assert_int_equal(named.cpu->thread_count, 2); /* nobody, and who ran */
+	const struct profile *profile = named.offcpu;
+	assert_int_equal(profile->type, PROFILE_OFFCPU);
+	assert_int_equal(profile->sample_count, 3);
+	assert_int_equal(profile->period_ns, 43);
+	assert_int_equal(profile->start_unix_ns, 501000);
+	assert_int_equal(profile->thread_count, 2); /* nobody, and who waited */
+	assert_int_equal(profile->threads[1].tid, 12);
+	assert_int_equal(profile->samples[0].weight, 10 * S);
+	assert_int_equal(profile->samples[0].time_unix_ns, 100 * S + 500000);
+	assert_int_equal(profile->samples[0].count, 1);
+	EXPECT_FRAMES(profile, "plain", "main");
+	expect_wait(profile, 0, "sleep", "", true);
+	expect_wait(profile, 1, "lock", "futex 0x7f00", false);
+	expect_wait(profile, 2, "sleep", "", false);
+	assert_null(named.tables);
+	AUTO_MEM struct stack_quality *quality = calloc(1, sizeof(*quality));
+	quality_read(fixture->quality, quality);
+	assert_int_equal(quality->ends[WALK_COMPLETE], 4); /* of both */
+}
+
+/* Names of user and kernel functions reach what judges them. */
+static void functions_say_why(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO_MEM char *text = tool_output("awk '$3 == \"tcp_recvmsg\" {print $1}' /proc/kallsyms");
+	uint64_t ip = strtoull(text, NULL, 16);
+	const struct raw_frame frames[] = {
+		{NULL, ip + 2},
+		{fixture->file, off_of(fixture->program, "pthread_cond_of_test") + 1},
+	};
+	struct rec_wait waits[] = {wait_of(SYS_read, 0), wait_of(SYS_futex, 0)};
+	waits[1].args[1] = 9 | 128; /* FUTEX_WAIT_BITSET, private */
+	AUTO(batch) batch = waiting_batch(stack_of(frames, 1, 1, 0), waits, 1);
+	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
+	name_batch(fixture, batch, &named);
+	expect_wait(named.offcpu, 0, ip ? "network" : "other", "", false);
+	named_batch_fini(&named);
+	AUTO(batch) parked = waiting_batch(stack_of(frames + 1, 0, 1, 0), waits + 1, 1);
+	name_batch(fixture, parked, &named);
+	expect_wait(named.offcpu, 0, "lock", "", true);
+}
+
+static void switches_have_tables_of_their_own(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct raw_frame frames[] = {{fixture->file, off_of(fixture->program, "plain") + 1}};
+	AUTO(batch) batch = waiting_batch(stack_of(frames, 0, 1, 0), NULL, 0);
+	struct raw_switch raw = {
+		.thread = 1,
+		.stack = 0,
+		.waker_thread = 0,
+		.waker_stack = BATCH_NONE,
+		.rec = {.wait = wait_of(SYS_futex, 0x7f00),
+			.waking_mono_ns = 99 * S,
+			.other_tid = 5,
+			.session = 2},
+	};
+	assert_int_equal(batch_add_switch(batch, &raw), 0);
+	raw.stack = raw.waker_thread = BATCH_NONE;
+	raw.rec.waking_mono_ns = 0;
+	raw.rec.wait.state = 0; /* runnable all the time */
+	raw.rec.wait.weight_ns = 30 * S;
+	assert_int_equal(batch_add_switch(batch, &raw), 0);
+	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
+	name_batch(fixture, batch, &named);
+	assert_int_equal(named.cpu->sample_count, 1);
+	assert_int_equal(named.offcpu->sample_count, 0);
+	const struct profile *tables = named.tables;
+	assert_int_equal(tables->sample_count, 0);
+	assert_int_equal(named.switch_count, 2);
+	const struct named_switch *woken = &named.switches[0], *preempted = &named.switches[1];
+	assert_int_equal(tables->threads[woken->thread].tid, 12);
+	assert_int_equal(tables->threads[woken->waker_thread].tid, 11);
+	assert_true(woken->stack && !woken->waker_stack);
+	assert_string_equal(profile_wait_label(tables, woken->wait, "waits_on"), "futex 0x7f00");
+	assert_true(woken->out_mono_ns == 90 * S && woken->waking_mono_ns == 99 * S &&
+		    woken->in_mono_ns == 100 * S);
+	assert_int_equal(woken->weight_ns, 10 * S);
+	assert_int_equal(woken->other_tid, 5);
+	assert_int_equal(woken->session, 2);
+	assert_true(!preempted->stack && !preempted->waker_thread);
+	assert_int_equal(preempted->waking_mono_ns, 90 * S);
+	assert_int_equal(preempted->weight_ns, 30 * S);
+	assert_string_equal(profile_wait_label(tables, preempted->wait, "reason"), "run_queue");
+	AUTO_MEM struct stack_quality *quality = calloc(1, sizeof(*quality));
+	quality_read(fixture->quality, quality);
+	assert_int_equal(stack_quality_samples(quality->ends), 1); /* switches are none */
+}
+
 #define WITH_NAMER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -411,6 +573,9 @@ int main(void)
 		WITH_NAMER(names_are_those_of_nm),
 		WITH_NAMER(kernel_frames),
 		WITH_NAMER(labels),
+		WITH_NAMER(what_waits_is_a_profile_of_its_own),
+		WITH_NAMER(functions_say_why),
+		WITH_NAMER(switches_have_tables_of_their_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
