@@ -14,7 +14,12 @@
 #include "cli/symbol_source.h"
 #include "symbolizer/demangle_cache.h"
 
-enum { MAX_FRAMES = 256, MAX_LINE_BYTES = 32 << 20, MAX_NAMES_BYTES = 64 << 20 };
+enum {
+	MAX_FRAMES = 256,
+	MAX_OUT_BYTES = 32 << 20,
+	MAX_NAMES_BYTES = 64 << 20,
+	WRITE_BYTES = 64 << 10, /* answers are collected up to that */
+};
 
 static const char default_data_dir[] = "/var/lib/hearth";
 
@@ -74,14 +79,14 @@ struct symbolizing {
 	const struct symbolize_config *config;
 	struct symbol_source source;
 	struct demangle_cache *names;
-	struct buf line;
+	struct buf out; /* not written yet */
 };
 
 static void symbolizing_fini(struct symbolizing *all)
 {
 	symbol_source_fini(&all->source);
 	demangle_cache_free(all->names);
-	buf_fini(&all->line);
+	buf_fini(&all->out);
 }
 
 static const char *readable(struct symbolizing *all, const char *name)
@@ -101,7 +106,7 @@ static void append_path(struct buf *out, const struct gsym_frame *frame)
 static void add_json(struct symbolizing *all, const struct gsym_frame *frame, struct json *json)
 {
 	AUTO_FINI(buf_fini) struct buf path;
-	buf_init(&path, MAX_LINE_BYTES);
+	buf_init(&path, MAX_OUT_BYTES);
 	append_path(&path, frame);
 	buf_append_u8(&path, 0);
 	json_open_object(json);
@@ -113,16 +118,69 @@ static void add_json(struct symbolizing *all, const struct gsym_frame *frame, st
 	json_close_object(json);
 }
 
+/* printf would take as long as finding it. */
+static void append_number(struct buf *out, uint32_t value)
+{
+	char digits[10];
+	size_t first = sizeof(digits);
+	do {
+		digits[--first] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	buf_append(out, digits + first, sizeof(digits) - first);
+}
+
 static void add_text(struct symbolizing *all, const struct gsym_frame *frame)
 {
-	buf_append_str(&all->line, frame->name[0] ? readable(all, frame->name) : "??");
-	buf_append_u8(&all->line, '\n');
-	if (frame->base[0]) {
-		append_path(&all->line, frame);
-		buf_printf(&all->line, ":%u\n", frame->line);
-	} else {
-		buf_append_str(&all->line, "??:0\n");
+	struct buf *out = &all->out;
+	buf_append_str(out, frame->name[0] ? readable(all, frame->name) : "??");
+	buf_append_u8(out, '\n');
+	if (!frame->base[0]) {
+		buf_append_str(out, "??:0\n");
+		return;
 	}
+	append_path(out, frame);
+	buf_append_u8(out, ':');
+	append_number(out, frame->line);
+	buf_append_u8(out, '\n');
+}
+
+static void answer_text(struct symbolizing *all, uint64_t vaddr, const struct gsym_frame *frames,
+			uint32_t count)
+{
+	if (all->config->addresses)
+		buf_printf(&all->out, "0x%016llx\n", (unsigned long long)vaddr);
+	for (uint32_t i = 0; i < count; i++)
+		add_text(all, &frames[i]);
+	if (!count)
+		buf_append_str(&all->out, "??\n??:0\n");
+}
+
+static void answer_json(struct symbolizing *all, uint64_t vaddr, const struct gsym_frame *frames,
+			uint32_t count)
+{
+	struct json json = json_to(&all->out);
+	char address[32];
+	snprintf(address, sizeof(address), "0x%llx", (unsigned long long)vaddr);
+	json_open_object(&json);
+	json_key_str(&json, "address", address);
+	json_key(&json, "frames");
+	json_open_array(&json);
+	for (uint32_t i = 0; i < count; i++)
+		add_json(all, &frames[i], &json);
+	json_close_array(&json);
+	json_close_object(&json);
+	buf_append_u8(&all->out, '\n');
+}
+
+static int write_out(struct symbolizing *all)
+{
+	int rc = buf_error(&all->out);
+	if (!rc && all->out.len_bytes &&
+	    fwrite(all->out.data, 1, all->out.len_bytes, stdout) != all->out.len_bytes)
+		rc = -EIO;
+	buf_clear(&all->out);
+	return rc;
 }
 
 static int answer(struct symbolizing *all, uint64_t vaddr)
@@ -134,34 +192,11 @@ static int answer(struct symbolizing *all, uint64_t vaddr)
 	if (!found || answer.has_mark_only)
 		answer.frame_count = 0;
 	demangle_cache_sweep(all->names);
-	buf_clear(&all->line);
-	struct json json = json_to(&all->line);
-	if (all->config->json) {
-		char address[32];
-		snprintf(address, sizeof(address), "0x%llx", (unsigned long long)vaddr);
-		json_open_object(&json);
-		json_key_str(&json, "address", address);
-		json_key(&json, "frames");
-		json_open_array(&json);
-	} else if (all->config->addresses) {
-		buf_printf(&all->line, "0x%016llx\n", (unsigned long long)vaddr);
-	}
-	for (uint32_t i = 0; i < answer.frame_count; i++)
-		if (all->config->json)
-			add_json(all, &frames[i], &json);
-		else
-			add_text(all, &frames[i]);
-	if (all->config->json) {
-		json_close_array(&json);
-		json_close_object(&json);
-		buf_append_u8(&all->line, '\n');
-	} else if (!answer.frame_count) {
-		buf_append_str(&all->line, "??\n??:0\n");
-	}
-	if (buf_error(&all->line))
-		return buf_error(&all->line);
-	fwrite(all->line.data, 1, all->line.len_bytes, stdout);
-	return ferror(stdout) ? -EIO : 0;
+	if (all->config->json)
+		answer_json(all, vaddr, frames, answer.frame_count);
+	else
+		answer_text(all, vaddr, frames, answer.frame_count);
+	return all->out.len_bytes >= WRITE_BYTES || buf_error(&all->out) ? write_out(all) : 0;
 }
 
 /* Hexadecimal, all of text. */
@@ -209,12 +244,13 @@ static int answer_lines(struct symbolizing *all, FILE *input)
 		if (!*text)
 			continue;
 		if (!parse_address(text, &vaddr)) {
+			(void)write_out(all);
 			fflush(stdout);
 			fprintf(stderr, "hearth symbolize: line %lu: \"%.64s\" is not an address\n",
 				number, text);
 			return EXIT_FAILED;
 		}
-		if (answer(all, vaddr) || (flushes && fflush(stdout)))
+		if (answer(all, vaddr) || (flushes && (write_out(all) || fflush(stdout))))
 			return fail("cannot write the answers");
 	}
 	return ferror(input) ? fail("cannot read standard input") : EXIT_DONE;
@@ -255,7 +291,7 @@ static int run(int argc, char **argv)
 			return usage_error(&command_symbolize, "\"%s\" is not an address", argv[i]);
 	}
 	AUTO_FINI(symbolizing_fini) struct symbolizing all = {.config = &config};
-	buf_init(&all.line, MAX_LINE_BYTES);
+	buf_init(&all.out, MAX_OUT_BYTES);
 	code = open_source(&all, path);
 	if (code)
 		return code;
@@ -266,5 +302,7 @@ static int run(int argc, char **argv)
 		(void)parse_address(argv[i], &vaddr);
 		code = answer(&all, vaddr) ? fail("cannot write the answers") : EXIT_DONE;
 	}
+	if (!code && write_out(&all))
+		code = fail("cannot write the answers");
 	return fflush(stdout) && !code ? fail("cannot write the answers") : code;
 }
