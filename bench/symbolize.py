@@ -4,7 +4,8 @@ beside llvm-gsymutil, on the same files in the same run. `./dev bench symbolize 
 
 Every program is asked for the first address of a file (its start, and what it reads first),
 then for many, in random order; the rate is of those beyond the first. CPU and memory are those
-that the kernel counted for the program (wait4).
+that the kernel counted for the program (wait4). bench/lookups.c asks the same file without a
+program's reading, demangling and printing around it.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HEARTH = os.environ.get("HEARTH_BIN") or os.path.join(HERE, "../build/release/cli/hearth")
+ROOT = os.path.dirname(HERE)
 REPEATS = 3  # of short runs; the fastest counts, for what disturbs only adds
 
 
@@ -30,13 +32,18 @@ def debug_file(path):
     return f"/usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug"
 
 
-def random_addresses(path, count):
+def code_of(path):
     text = subprocess.run(["readelf", "-SW", path], capture_output=True, text=True,
                           check=True).stdout
     start, size = re.search(r"\] \.text\s+(?:PROGBITS|NOBITS)\s+(\w+)\s+\w+\s+(\w+)",
                             text).groups()
+    return int(start, 16), int(size, 16)
+
+
+def random_addresses(path, count):
+    start, size = code_of(path)
     random.seed(1)
-    return [int(start, 16) + random.randrange(int(size, 16)) for _ in range(count)]
+    return [start + random.randrange(size) for _ in range(count)]
 
 
 # A child's peak memory counts what it was before exec: a copy of this process. So a small one
@@ -91,12 +98,40 @@ def lookups(path, debug, data, count):
               f"{first[2]:.1f} MiB | {rate:,.0f} |", flush=True)
 
 
+def cached_file(data):
+    cache = os.path.join(data, "cache")
+    return next(os.path.join(cache, name) for name in os.listdir(cache)
+                if name.endswith(".gsym"))
+
+
+def build_lookups(folder):
+    """With the libraries that were built with the binary."""
+    built = os.path.dirname(os.path.dirname(os.path.abspath(HEARTH)))
+    program = os.path.join(folder, "lookups")
+    libraries = [os.path.join(built, name, f"libhearth_{name}.a")
+                 for name in ("symbolizer", "profile", "base")]
+    subprocess.run(["gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f"-I{ROOT}",
+                    "-o", program, os.path.join(HERE, "lookups.c"), *libraries,
+                    "-liberty", "-llzma", "-lzstd", "-lz", "-lpthread"], check=True)
+    return program
+
+
+def warm_lookups(program, subject, data):
+    print("\n| warm, in memory | addresses/s | frames each |\n|---|---|---|")
+    start, size = code_of(subject)
+    for count in (100000, 1000):
+        text = subprocess.run([program, cached_file(data), str(start), str(size), str(count),
+                               str(4000000 // count)], capture_output=True, text=True,
+                              check=True).stdout
+        rate, frames = re.match(r"(\d+) lookups/s, ([\d.]+) frames", text).groups()
+        print(f"| {count:,} different addresses | {int(rate):,} | {frames} |", flush=True)
+
+
 def compile_names(path, debug, data):
     subject = path or debug
     shutil.rmtree(data, ignore_errors=True)
     wall, cpu, memory = run([HEARTH, "symbolize", "--data", data, subject, "0"])
-    cache = os.path.join(data, "cache")
-    size = sum(os.path.getsize(os.path.join(cache, name)) for name in os.listdir(cache))
+    size = os.path.getsize(cached_file(data))
     print("\n| compiling | time | CPU | memory | file |\n|---|---|---|---|---|")
     print(f"| hearth | {wall:.2f} s | {cpu:.2f} s | {memory:.0f} MiB | {size / 1e6:.1f} MB |")
     tool = shutil.which("llvm-gsymutil-14") or shutil.which("llvm-gsymutil")
@@ -127,8 +162,9 @@ def main():
             continue
         debug = debug or debug_file(path)
         print(f"\n## {path or debug}: {os.path.getsize(debug) / 1e6:.0f} MB of debug file")
-        with tempfile.TemporaryDirectory() as data:
+        with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
             compile_names(path, debug, data)
+            warm_lookups(build_lookups(folder), path or debug, data)
             print()
             lookups(path, debug, data, options.addresses)
         measured += 1
