@@ -199,12 +199,12 @@ static int move_code(struct renewal *renewal, uint32_t *position)
 	uint32_t *moved = &renewal->moved[*position];
 	if (!*moved) {
 		struct code code = renewal->from->codes[*position];
-		const struct line *lines = renewal->from->lines + code.first_line;
+		uint32_t from = code.first_line;
 		code.first_line = (uint32_t)renewal->line_count;
 		int rc = move_text(renewal, &code.name);
 		for (uint32_t i = 0; i < code.line_count && !rc; i++) {
 			struct line *line = &renewal->lines[renewal->line_count++];
-			*line = lines[i];
+			*line = renewal->from->lines[from + i];
 			rc = move_text(renewal, &line->file);
 		}
 		if (rc)
