@@ -56,6 +56,11 @@ static const char *const scheduler_functions[] = {
 static const struct function_row runnable_rows[] = {
 	/* kernel/sched/fair.c, since v6.18: a task work that runs on the way to user space */
 	{"throttle_cfs_rq_work", WAIT_THROTTLED, ANY_FRAME},
+	/* kernel/sched/syscalls.c (core.c before v6.11): it made way by itself, though the scheduler
+	 * counts that as preempted */
+	{"__do_sys_sched_yield", WAIT_RUN_QUEUE, LEAF},
+	{"__x64_sys_sched_yield", WAIT_RUN_QUEUE, LEAF},
+	{"do_sched_yield", WAIT_RUN_QUEUE, LEAF},
 	/* kernel/entry/common.c, include/linux/irq-entry-common.h */
 	{"exit_to_user_mode*", WAIT_PREEMPTED, LEAF},
 	{"irqentry_exit*", WAIT_PREEMPTED, LEAF},
@@ -496,7 +501,8 @@ static enum wait_reason runnable_reason(const struct rec_wait *rec, const struct
 {
 	if (site->runnable)
 		return site->runnable;
-	return rec->flags & WAIT_IS_PREEMPTED ? WAIT_PREEMPTED : WAIT_RUN_QUEUE;
+	bool made_way = rec->syscall == SYS_sched_yield;
+	return rec->flags & WAIT_IS_PREEMPTED && !made_way ? WAIT_PREEMPTED : WAIT_RUN_QUEUE;
 }
 
 static enum wait_reason file_reason(const struct rec_wait *rec)

@@ -154,7 +154,7 @@ static const struct {
 	 "irqentry_exit_to_user_mode asm_sysvec_apic_timer_interrupt"},
 	{WAIT_PREEMPTED, RUNNABLE, SYS_getppid, WAIT_IS_QUEUED,
 	 "exit_to_user_mode_loop" SYSCALL_618},
-	{WAIT_RUN_QUEUE, RUNNABLE, SYS_sched_yield, WAIT_IS_QUEUED,
+	{WAIT_RUN_QUEUE, RUNNABLE, SYS_sched_yield, WAIT_IS_QUEUED | WAIT_IS_PREEMPTED,
 	 "__do_sys_sched_yield" SYSCALL_618},
 	{WAIT_RUN_QUEUE, RUNNABLE, SYS_futex, WAIT_IS_QUEUED,
 	 "futex_do_wait __futex_wait futex_wait do_futex __x64_sys_futex" SYSCALL_618},
@@ -285,6 +285,8 @@ static void without_names(void **state)
 		{WAIT_NETWORK, SLEEPS, SYS_read, 0, S_IFSOCK | 0777, 0},
 		{WAIT_RUN_QUEUE, RUNNABLE, SYS_read, WAIT_IS_QUEUED, S_IFIFO, 0},
 		{WAIT_PREEMPTED, RUNNABLE, -1, WAIT_IS_QUEUED | WAIT_IS_PREEMPTED, 0, 0},
+		{WAIT_RUN_QUEUE, RUNNABLE, SYS_sched_yield, WAIT_IS_QUEUED | WAIT_IS_PREEMPTED, 0,
+		 0},
 		{WAIT_STOPPED, TRACED, SYS_read, 0, S_IFIFO, 0},
 	};
 	static const char *const hidden[] = {NULL, "[unknown_kernel_code] [unknown_kernel_code]",
