@@ -127,13 +127,20 @@ static struct http_parameter by_of(const struct query_config *config)
 	return (struct http_parameter){"by", config->by};
 }
 
+static struct http_parameter group_of(const struct query_config *config)
+{
+	return (struct http_parameter){"group_by", config->group_by};
+}
+
 int answer_flame(struct buf *out, const struct query_config *config, struct err *err)
 {
 	if (config->json && config->url)
-		return ask(out, config, "/api/v1/flame", by_of(config), nothing, err);
+		return ask(out, config, "/api/v1/flame", by_of(config), group_of(config), err);
 	AUTO(profile) profile = NULL;
 	AUTO(calltree) tree = NULL;
-	int rc = get_profile(&profile, config, false, err);
+	const char *label = config->shape.group_by;
+	bool with_threads = label && profile_is_thread_field(label);
+	int rc = get_profile(&profile, config, with_threads, err);
 	if (!rc)
 		rc = calltree_build(&tree, profile, &config->shape, err);
 	if (rc)
@@ -203,8 +210,7 @@ static int ask_series(struct buf *out, const struct query_config *config, struct
 {
 	char step[32];
 	snprintf(step, sizeof(step), "%lldms", (long long)(step_of(config) / NS_PER_MS));
-	return ask(out, config, "/api/v1/series",
-		   (struct http_parameter){"group_by", config->group_by},
+	return ask(out, config, "/api/v1/series", group_of(config),
 		   (struct http_parameter){"step", step}, err);
 }
 

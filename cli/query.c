@@ -21,8 +21,8 @@ static const struct option_spec query_options[] = {
 	 offsetof(struct query_config, until)},
 	{"type", 't', "TYPE", "cpu, offcpu or wall (default cpu)", option_string,
 	 offsetof(struct query_config, type_text)},
-	{"group-by", 'g', "LABEL", "series: one line per value of a label", option_string,
-	 offsetof(struct query_config, group_by)},
+	{"group-by", 'g', "LABEL", "series: one line per value of a label; flame: a level for each",
+	 option_string, offsetof(struct query_config, group_by)},
 	{"step", 0, "DURATION", "series: time between points", option_duration,
 	 offsetof(struct query_config, step_ns)},
 	{"label", 'l', "LABEL", "labels: the values of one label", option_string,
@@ -85,6 +85,8 @@ static int check(struct query_config *config, struct err *err)
 		rc = check_times(config, err);
 	if (!rc && config->by)
 		rc = calltree_options_by(&config->shape, config->by, err);
+	if (config->group_by)
+		config->shape.group_by = config->group_by;
 	if (!rc && config->hide_idle)
 		rc = hide_idle(config, err);
 	if (!rc)

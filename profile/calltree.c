@@ -1,6 +1,7 @@
 #include "profile/calltree.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 
 /* Inlined frames make a tree larger than the stacks it comes from. */
 #define MAX_NODES ((size_t)1 << 25)
+#define NO_LEAF   UINT32_MAX
+
+enum { MAX_MARK_BYTES = 128 }; /* of a mark that has a label's name in it */
 
 /* A node before its place in the order is known; parents come before their children. */
 struct draft {
@@ -27,7 +31,9 @@ struct builder {
 	struct draft *drafts;
 	size_t draft_count, draft_cap;
 	struct index index; /* of drafts by (parent, symbol) */
-	uint32_t *bases;    /* by thread: the draft its stacks hang on */
+	bool by_wait;       /* group_by is a label of waits */
+	uint32_t *bases;    /* by thread or wait: the draft its stacks hang on */
+	uint32_t *leaves;   /* by wait: the frame of its mark, or NO_LEAF */
 	uint32_t *nodes;    /* by stack: its draft below `base_of` */
 	uint32_t *base_of;  /* by stack: 1 + the base that nodes[] is for; 0: none yet */
 	bool *in_focus;     /* by stack; NULL: all are */
@@ -41,6 +47,7 @@ static void fini_builder(struct builder *b)
 	free(b->drafts);
 	index_fini(&b->index);
 	free(b->bases);
+	free(b->leaves);
 	free(b->nodes);
 	free(b->base_of);
 	free(b->in_focus);
@@ -98,14 +105,47 @@ static int add_root(struct builder *b)
 	return 0;
 }
 
+/* What the stacks of a thread, or of a wait, are grouped under. */
+static const char *group_of(const struct builder *b, uint32_t owner, const char *missing,
+			    char scratch[static PROFILE_LABEL_SCRATCH_BYTES])
+{
+	const char *label = b->options->group_by;
+	if (!strcmp(label, "comm"))
+		return profile_thread_comm(b->profile, owner);
+	const char *value = b->by_wait ? profile_wait_label(b->profile, owner, label)
+				       : profile_thread_label(b->profile, owner, label, scratch);
+	return value ? value : missing;
+}
+
 static int add_bases(struct builder *b)
 {
-	for (uint32_t i = 0; b->options->by_comm && i < b->profile->thread_count; i++) {
+	const struct profile *profile = b->profile;
+	char missing[MAX_MARK_BYTES];
+	char scratch[PROFILE_LABEL_SCRATCH_BYTES];
+	if (!b->options->group_by)
+		return 0;
+	snprintf(missing, sizeof(missing), "[no %s]", b->options->group_by);
+	for (uint32_t i = 0; i < (b->by_wait ? profile->wait_count : profile->thread_count); i++) {
 		uint32_t frame;
-		int rc =
-			frame_table_add_mark(b->frames, profile_thread_comm(b->profile, i), &frame);
+		int rc = frame_table_add_mark(b->frames, group_of(b, i, missing, scratch), &frame);
 		if (!rc)
 			rc = child_of(b, 0, frame, &b->bases[i]);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* "[lock]", for waiting samples only. */
+static int add_leaves(struct builder *b)
+{
+	for (uint32_t i = 0; i < b->profile->wait_count; i++) {
+		char mark[MAX_MARK_BYTES];
+		b->leaves[i] = NO_LEAF;
+		if (!i || b->options->no_waits)
+			continue;
+		snprintf(mark, sizeof(mark), "[%s]", wait_reason_name(b->profile->waits[i].reason));
+		int rc = frame_table_add_mark(b->frames, mark, &b->leaves[i]);
 		if (rc)
 			return rc;
 	}
@@ -171,12 +211,29 @@ static int node_of_stack(struct builder *b, uint32_t base, uint32_t stack, uint3
 	return 0;
 }
 
+static bool is_in_focus(const struct builder *b, const struct profile_sample *sample)
+{
+	if (!b->in_focus || b->in_focus[sample->stack])
+		return true;
+	uint32_t leaf = b->leaves[sample->wait];
+	return leaf != NO_LEAF &&
+	       !strcmp(strtab_get(&b->frames->strings, b->frames->frames[leaf].name),
+		       b->options->focus);
+}
+
+static uint32_t base_of_sample(const struct builder *b, const struct profile_sample *sample)
+{
+	return b->bases[b->by_wait ? sample->wait : sample->thread];
+}
+
 static int add_sample(struct builder *b, const struct profile_sample *sample)
 {
-	if (b->in_focus && !b->in_focus[sample->stack])
+	if (!is_in_focus(b, sample))
 		return 0;
 	uint32_t node;
-	int rc = node_of_stack(b, b->bases[sample->thread], sample->stack, &node);
+	int rc = node_of_stack(b, base_of_sample(b, sample), sample->stack, &node);
+	if (!rc && b->leaves[sample->wait] != NO_LEAF)
+		rc = child_of(b, node, b->leaves[sample->wait], &node);
 	if (rc)
 		return rc;
 	struct calltree_node *n = &b->drafts[node].node;
@@ -196,7 +253,7 @@ static int add_samples(struct builder *b)
 	if (!bases || !order || !starts)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
-		bases[i] = b->bases[profile->samples[i].thread];
+		bases[i] = base_of_sample(b, &profile->samples[i]);
 	group_by_key(count, NULL, bases, b->draft_count, starts, order);
 	for (size_t i = 0; i < count; i++) {
 		int rc = add_sample(b, &profile->samples[order[i]]);
@@ -354,18 +411,22 @@ static int order_nodes(struct calltree *tree, struct builder *b)
 static int init_builder(struct builder *b)
 {
 	index_init(&b->index, MAX_NODES);
-	b->bases = calloc(b->profile->thread_count, sizeof(*b->bases));
+	const char *group_by = b->options->group_by;
+	b->by_wait = group_by && profile_is_wait_label(group_by);
+	b->bases = calloc(b->by_wait ? b->profile->wait_count : b->profile->thread_count,
+			  sizeof(*b->bases));
+	b->leaves = malloc(b->profile->wait_count * sizeof(*b->leaves));
 	b->nodes = calloc(b->profile->stack_count, sizeof(*b->nodes));
 	b->base_of = calloc(b->profile->stack_count, sizeof(*b->base_of));
-	if (!b->bases || !b->nodes || !b->base_of)
+	if (!b->bases || !b->leaves || !b->nodes || !b->base_of)
 		return -ENOMEM;
 	return frame_table_new(&b->frames, b->profile, b->options->view);
 }
 
 static int build(struct calltree *tree, struct builder *b)
 {
-	static int (*const steps[])(struct builder *) = {init_builder, add_root, find_focus,
-							 add_bases, add_samples};
+	static int (*const steps[])(struct builder *) = {init_builder, add_root,   find_focus,
+							 add_bases,    add_leaves, add_samples};
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		int rc = steps[i](b);
 		if (rc)

@@ -5,7 +5,7 @@
  * the first one's is shown. Node 0 is the root ("all").
  * Nodes are in depth-first order, children sorted by name, so that the same profile always
  * draws the same picture; a subtree is a contiguous range. Inlined callees are nodes of
- * their own. Immutable.
+ * their own. The stack of a waiting sample ends in a mark with its reason, "[lock]". Immutable.
  */
 #pragma once
 #include "base/auto.h"
@@ -21,7 +21,7 @@ enum frame_kind {
 	FRAME_INLINED = 3, /* native, inlined into its caller */
 	FRAME_JIT = 4,
 	FRAME_VDSO = 5,
-	FRAME_MARK = 6, /* no code: "[truncated]", "[unknown]", a comm at the root */
+	FRAME_MARK = 6, /* no code: "[truncated]", "[lock]", the value of a label at the root */
 };
 
 /* What a frame is: what is told apart, and what it is called. */
@@ -53,14 +53,16 @@ struct calltree {
 
 struct calltree_options {
 	enum frame_view view;
-	bool by_comm;      /* a first level with the thread's `comm` label */
-	const char *focus; /* only stacks with a frame of exactly this name; NULL: all */
-	double min_share;  /* drop subtrees below this share of the total; 0 keeps all */
-	size_t max_nodes;  /* keep the heaviest this many, each with its callers; 0 keeps all */
+	bool no_waits;        /* without the marks of waiting samples at the leaves */
+	const char *group_by; /* a first level with the values of this label; NULL: none. Of what
+				 has it not: "[no LABEL]"; comm: profile_thread_comm() */
+	const char *focus;    /* only stacks with a frame of exactly this name; NULL: all */
+	double min_share;     /* drop subtrees below this share of the total; 0 keeps all */
+	size_t max_nodes;     /* keep the heaviest this many, each with its callers; 0 keeps all */
 };
 
-/* Set view and by_comm from a list of words, "comm,line" (none, comm, function, line, library):
- * the parameter `by` of the API. -EINVAL with a sentence that lists them. */
+/* Set view, group_by and no_waits from a list of words, "comm,line" (none, comm, function, line,
+ * library, nowaits): the parameter `by` of the API. -EINVAL with a sentence that lists them. */
 int calltree_options_by(struct calltree_options *options, const char *text, struct err *err);
 
 /* options NULL: all defaults. What is dropped stays in the totals of its callers. -ENOMEM;

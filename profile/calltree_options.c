@@ -20,7 +20,11 @@ static bool apply_word(struct calltree_options *options, const char *text, size_
 	if (is_word(text, len, "none"))
 		return true;
 	if (is_word(text, len, "comm")) {
-		options->by_comm = true;
+		options->group_by = "comm";
+		return true;
+	}
+	if (is_word(text, len, "nowaits")) {
+		options->no_waits = true;
 		return true;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(view_names); i++) {
@@ -39,7 +43,7 @@ int calltree_options_by(struct calltree_options *options, const char *text, stru
 		if (!apply_word(options, word, len))
 			return err_set(err, -EINVAL,
 				       "by is \"%.40s\": it must be of none, comm, function, line, "
-				       "library, with commas between",
+				       "library, nowaits, with commas between",
 				       text);
 		if (!word[len])
 			return 0;

@@ -3,7 +3,7 @@
  *
  * The text of Brendan Gregg's flamegraph.pl and stackcollapse-*.pl: frames root first, joined
  * by ';', one space, an integer. The first frame is the thread's label comm, else its name,
- * else "[unknown]". Kernel functions end in `_[k]`, inlined ones in `_[i]`, JIT code in `_[j]`.
+ * else "[unknown]"; the last of a waiting sample its reason, "[lock]". Kernel functions end in `_[k]`, inlined ones in `_[i]`, JIT code in `_[j]`.
  * A ';' inside a name becomes ':', a control character a space. Lines are sorted by their
  * frames; stacks of weight 0 are left out.
  */

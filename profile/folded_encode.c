@@ -110,7 +110,8 @@ static void write_lines(struct buf *out, struct encoder *e)
 int folded_encode(struct buf *out, const struct profile *profile, struct err *err)
 {
 	AUTO(calltree) tree = NULL;
-	int rc = calltree_build(&tree, profile, &(struct calltree_options){.by_comm = true}, err);
+	int rc =
+		calltree_build(&tree, profile, &(struct calltree_options){.group_by = "comm"}, err);
 	if (rc)
 		return rc;
 	AUTO_FINI(fini_encoder) struct encoder e = {.tree = tree};

@@ -188,6 +188,9 @@ enum { PROFILE_LABEL_SCRATCH_BYTES = 16 };
 const char *profile_thread_label(const struct profile *profile, uint32_t thread, const char *key,
 				 char scratch[static PROFILE_LABEL_SCRATCH_BYTES]);
 
+/* Is it one of these three, which threads have beside their label sets? */
+bool profile_is_thread_field(const char *key);
+
 /* Likewise of a wait: `reason`, `waits_on`, and `idle`, which is "true" or not there; wait 0 has
  * the reason "running" in a profile of type wall, else none. NULL for other keys, and for what
  * is empty. Borrowed. */

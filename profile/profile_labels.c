@@ -106,6 +106,11 @@ static const char *number_label(uint32_t value, char scratch[static PROFILE_LABE
 	return scratch;
 }
 
+bool profile_is_thread_field(const char *key)
+{
+	return !strcmp(key, "pid") || !strcmp(key, "tid") || !strcmp(key, "thread");
+}
+
 const char *profile_thread_label(const struct profile *profile, uint32_t thread, const char *key,
 				 char scratch[static PROFILE_LABEL_SCRATCH_BYTES])
 {

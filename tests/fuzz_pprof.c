@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 	assert(!pprof_encode(&out, profile, &err));
 	assert(!pprof_decode(&again, out.data, out.len_bytes, &err));
 	assert(again->sample_count <= profile->sample_count);
-	assert(!calltree_build(&tree, profile, &(struct calltree_options){.by_comm = true}, &err));
+	assert(!calltree_build(&tree, profile, &(struct calltree_options){.group_by = "comm"},
+			       &err));
 	assert(tree->nodes[0].end == tree->node_count);
 	assert(!top_table_build(&table, profile, FRAME_VIEW_FUNCTION, &err));
 	return 0;

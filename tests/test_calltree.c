@@ -172,7 +172,7 @@ static void by_comm_has_a_first_level(void **state)
 	assert_int_equal(profile_add_sample(profile,
 					    &(struct profile_sample){.weight = 10000, .count = 1}),
 			 0);
-	AUTO(calltree) tree = build(profile, &(struct calltree_options){.by_comm = true});
+	AUTO(calltree) tree = build(profile, &(struct calltree_options){.group_by = "comm"});
 	expect_tree(tree, "all 0  0/11111\n"
 			  " [unknown] 6  10000/10000\n"
 			  " awk 6  1000/1010\n"
@@ -256,6 +256,88 @@ static void views_tell_lines_and_libraries_apart(void **state)
 	}
 }
 
+/* A wall-clock profile: on a CPU for 1, waiting for the rest. */
+static struct profile *new_wall(void)
+{
+	struct profile *profile = NULL;
+	assert_int_equal(profile_new(&profile, PROFILE_WALL), 0);
+	uint32_t a_lock = maker_wait(profile, WAIT_LOCK, "futex 0x10", false);
+	uint32_t other_lock = maker_wait(profile, WAIT_LOCK, "futex 0x20", true);
+	uint32_t db = maker_wait(profile, WAIT_NETWORK, "tcp 10.0.0.7:5432", false);
+	maker_waiting(profile, "web", 1, "main;f", 0, 1);
+	maker_waiting(profile, "web", 1, "main;f", a_lock, 10);
+	maker_waiting(profile, "web", 2, "main;f", other_lock, 100);
+	maker_waiting(profile, "web", 2, "main;f;g", db, 1000);
+	maker_waiting(profile, "ssh", 3, "main", db, 10000);
+	maker_waiting(profile, "ssh", 3, "", a_lock, 100000);
+	return profile;
+}
+
+static void waits_end_in_their_reason(void **state)
+{
+	(void)state;
+	AUTO(profile) profile = new_wall();
+	AUTO(calltree) tree = build(profile, NULL);
+	expect_tree(tree, "all 0  0/111111\n"
+			  " [lock] 6  100000/100000\n"
+			  " main 1 /bin/x 0/11111\n"
+			  "  [network] 6  10000/10000\n"
+			  "  f 1 /bin/x 1/1111\n"
+			  "   [lock] 6  110/110\n"
+			  "   g 1 /bin/x 0/1000\n"
+			  "    [network] 6  1000/1000\n");
+	AUTO(calltree) without = build(profile, &(struct calltree_options){.no_waits = true});
+	expect_tree(without, "all 0  100000/111111\n"
+			     " main 1 /bin/x 10000/11111\n"
+			     "  f 1 /bin/x 111/1111\n"
+			     "   g 1 /bin/x 1000/1000\n");
+	struct calltree_options in_library = {.view = FRAME_VIEW_LIBRARY};
+	AUTO(calltree) libraries = build(profile, &in_library);
+	expect_tree(libraries, "all 0  0/111111\n"
+			       " [lock] 6  100000/100000\n"
+			       " x 1 /bin/x 1/11111\n"
+			       "  [lock] 6  110/110\n"
+			       "  [network] 6  11000/11000\n");
+	AUTO(calltree) locks = build(profile, &(struct calltree_options){.focus = "[lock]"});
+	expect_tree(locks, "all 0  0/100110\n"
+			   " [lock] 6  100000/100000\n"
+			   " main 1 /bin/x 0/110\n"
+			   "  f 1 /bin/x 0/110\n"
+			   "   [lock] 6  110/110\n");
+	struct calltree_options unmarked = {.focus = "[lock]", .no_waits = true};
+	AUTO(calltree) none = build(profile, &unmarked);
+	expect_tree(none, "all 0  0/0\n");
+}
+
+/* The first level: its names and totals, "name=total name=total". */
+static void expect_groups(const char *label, const char *expected)
+{
+	AUTO(profile) profile = new_wall();
+	AUTO(calltree) tree = build(profile, &(struct calltree_options){.group_by = label});
+	char have[512] = "";
+	for (size_t i = 1; i < tree->node_count; i = tree->nodes[i].end) {
+		size_t len = strlen(have);
+		assert_int_equal(tree->nodes[i].kind, FRAME_MARK);
+		snprintf(have + len, sizeof(have) - len, "%s%s=%lld", len ? " " : "",
+			 strtab_get(&tree->strings, tree->nodes[i].name),
+			 (long long)tree->nodes[i].total_weight);
+	}
+	assert_string_equal(have, expected);
+}
+
+static void any_label_can_be_the_first_level(void **state)
+{
+	(void)state;
+	expect_groups("comm", "ssh=110000 web=1111");
+	expect_groups("tid", "1=11 2=1100 3=110000");
+	expect_groups("thread", "ssh=110000 web=1111");
+	expect_groups("reason", "lock=100110 network=11000 running=1");
+	expect_groups("waits_on", "[no waits_on]=1 futex 0x10=100010 futex 0x20=100 "
+				  "tcp 10.0.0.7:5432=11000");
+	expect_groups("idle", "[no idle]=111011 true=100");
+	expect_groups("container", "[no container]=111111");
+}
+
 static void by_is_a_list_of_words(void **state)
 {
 	(void)state;
@@ -263,22 +345,26 @@ static void by_is_a_list_of_words(void **state)
 		const char *text;
 		int rc;
 		enum frame_view view;
-		bool by_comm;
+		bool by_comm, no_waits;
 	} rows[] = {
-		{"none", 0, FRAME_VIEW_FUNCTION, false},
-		{"function", 0, FRAME_VIEW_FUNCTION, false},
-		{"line", 0, FRAME_VIEW_LINE, false},
-		{"library", 0, FRAME_VIEW_LIBRARY, false},
-		{"comm", 0, FRAME_VIEW_FUNCTION, true},
-		{"line,comm", 0, FRAME_VIEW_LINE, true},
-		{"comm,library", 0, FRAME_VIEW_LIBRARY, true},
-		{"", -EINVAL, FRAME_VIEW_FUNCTION, false},
-		{",", -EINVAL, FRAME_VIEW_FUNCTION, false},
-		{"line,", -EINVAL, FRAME_VIEW_LINE, false},
-		{"lin", -EINVAL, FRAME_VIEW_FUNCTION, false},
-		{"lines", -EINVAL, FRAME_VIEW_FUNCTION, false},
-		{"Line", -EINVAL, FRAME_VIEW_FUNCTION, false},
-		{"line comm", -EINVAL, FRAME_VIEW_FUNCTION, false},
+		{"none", 0, FRAME_VIEW_FUNCTION, false, false},
+		{"function", 0, FRAME_VIEW_FUNCTION, false, false},
+		{"line", 0, FRAME_VIEW_LINE, false, false},
+		{"library", 0, FRAME_VIEW_LIBRARY, false, false},
+		{"comm", 0, FRAME_VIEW_FUNCTION, true, false},
+		{"line,comm", 0, FRAME_VIEW_LINE, true, false},
+		{"comm,library", 0, FRAME_VIEW_LIBRARY, true, false},
+		{"nowaits", 0, FRAME_VIEW_FUNCTION, false, true},
+		{"nowaits,line,comm", 0, FRAME_VIEW_LINE, true, true},
+		{"waits", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{"reason", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{"", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{",", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{"line,", -EINVAL, FRAME_VIEW_LINE, false, false},
+		{"lin", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{"lines", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{"Line", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
+		{"line comm", -EINVAL, FRAME_VIEW_FUNCTION, false, false},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct calltree_options options = {0};
@@ -288,7 +374,8 @@ static void by_is_a_list_of_words(void **state)
 		if (rows[i].rc)
 			continue;
 		assert_int_equal(options.view, rows[i].view);
-		assert_int_equal(options.by_comm, rows[i].by_comm);
+		assert_int_equal(options.group_by != NULL, rows[i].by_comm);
+		assert_int_equal(options.no_waits, rows[i].no_waits);
 	}
 }
 
@@ -310,7 +397,7 @@ static void focus_keeps_stacks_with_the_function(void **state)
 			  "   f 3 /bin/x 1000/1000\n");
 	static const char *const nowhere[] = {"", "F", "mai", "main;f", "all", "c"};
 	for (size_t i = 0; i < ARRAY_LEN(nowhere); i++) {
-		options = (struct calltree_options){.focus = nowhere[i], .by_comm = true};
+		options = (struct calltree_options){.focus = nowhere[i], .group_by = "comm"};
 		AUTO(calltree) none = build(profile, &options);
 		expect_tree(none, "all 0  0/0\n");
 	}
@@ -403,7 +490,7 @@ static void random_trees_keep_the_invariants(void **state)
 		AUTO(calltree) tree = build(profile, NULL);
 		check_invariants(tree, profile);
 		AUTO(calltree)
-		by_comm = build(profile, &(struct calltree_options){.by_comm = true});
+		by_comm = build(profile, &(struct calltree_options){.group_by = "comm"});
 		check_invariants(by_comm, profile);
 		size_t limit = 1 + maker_roll(&seed, 50);
 		AUTO(calltree) cut = build(profile, &(struct calltree_options){.max_nodes = limit});
@@ -477,6 +564,8 @@ int main(void)
 		cmocka_unit_test(names_and_kinds_by_mapping),
 		cmocka_unit_test(one_name_in_two_mappings_is_one_node),
 		cmocka_unit_test(by_comm_has_a_first_level),
+		cmocka_unit_test(waits_end_in_their_reason),
+		cmocka_unit_test(any_label_can_be_the_first_level),
 		cmocka_unit_test(views_tell_lines_and_libraries_apart),
 		cmocka_unit_test(by_is_a_list_of_words),
 		cmocka_unit_test(focus_keeps_stacks_with_the_function),

@@ -59,6 +59,26 @@ static void suffixes_say_the_kind(void **state)
 		text, "c;[truncated];main;vec_[i];[x+0x12af];lambda_[j];sys_[k];copy_[i] 7\n");
 }
 
+static void waits_end_in_their_reason(void **state)
+{
+	(void)state;
+	AUTO(profile) profile = new_profile();
+	maker_waiting(profile, "c", 1, "main;k:futex", maker_wait(profile, WAIT_LOCK, "a", false),
+		      7);
+	maker_waiting(profile, "c", 1, "main;k:futex", maker_wait(profile, WAIT_LOCK, "b", true),
+		      70);
+	maker_waiting(profile, "c", 1, "main;k:futex",
+		      maker_wait(profile, WAIT_RUN_QUEUE, "", false), 700);
+	maker_waiting(profile, "c", 1, "main;k:futex", 0, 7000);
+	const char *expected = "c;main;futex_[k] 7000\nc;main;futex_[k];[lock] 77\n"
+			       "c;main;futex_[k];[run_queue] 700\n";
+	AUTO_MEM char *text = encode(profile);
+	assert_string_equal(text, expected);
+	AUTO(profile) again = decode(text);
+	AUTO_MEM char *same = encode(again);
+	assert_string_equal(same, expected);
+}
+
 static void names_cannot_break_a_line(void **state)
 {
 	(void)state;
@@ -210,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_sorted_and_summed),
 		cmocka_unit_test(suffixes_say_the_kind),
+		cmocka_unit_test(waits_end_in_their_reason),
 		cmocka_unit_test(names_cannot_break_a_line),
 		cmocka_unit_test(an_empty_profile_is_no_text),
 		cmocka_unit_test(decoded_frames_have_kinds),

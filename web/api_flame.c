@@ -35,13 +35,16 @@ static int read_by(struct calltree_options *options, const struct request *reque
 
 /* What is asked, and the samples that it is asked about. */
 static int ask_stacks(const struct web_context *context, const struct request *request,
-		      struct question *question, struct profile **profile, struct err *err)
+		      const struct calltree_options *options, struct question *question,
+		      struct profile **profile, struct err *err)
 {
 	int rc = question_init(question, request, PROFILE_CPU, err);
 	if (rc)
 		return rc;
 	struct store_query query = question_store(question);
-	return store_query_stacks(context->store, &query, profile, err);
+	bool with_threads = options->group_by && profile_is_thread_field(options->group_by);
+	return with_threads ? store_query_profile(context->store, &query, profile, err)
+			    : store_query_stacks(context->store, &query, profile, err);
 }
 
 int api_flame(const struct web_context *context, const struct request *request,
@@ -56,7 +59,9 @@ int api_flame(const struct web_context *context, const struct request *request,
 		return rc;
 	AUTO_QUESTION question = {0};
 	AUTO(profile) profile = NULL;
-	rc = ask_stacks(context, request, &question, &profile, err);
+	if (request_param(request, "group_by"))
+		options.group_by = request_param(request, "group_by");
+	rc = ask_stacks(context, request, &options, &question, &profile, err);
 	if (rc)
 		return rc;
 	options.focus = request_param(request, "focus");
@@ -88,7 +93,7 @@ int api_top(const struct web_context *context, const struct request *request,
 		return rc;
 	AUTO_QUESTION question = {0};
 	AUTO(profile) profile = NULL;
-	rc = ask_stacks(context, request, &question, &profile, err);
+	rc = ask_stacks(context, request, &options, &question, &profile, err);
 	if (rc)
 		return rc;
 	AUTO(top_table) table = NULL;
