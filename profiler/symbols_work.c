@@ -1,11 +1,8 @@
 /* What the thread of symbols does for one executable. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,13 +10,10 @@
 #include "base/clock.h"
 #include "profiler/frame_lines.h"
 #include "profiler/symbols_state.h"
-#include "symbolizer/debug_file_root.h"
 #include "symbolizer/gsym.h"
+#include "symbolizer/names_make.h"
 #include "symbolizer/symbol_cache.h"
 #include "symbolizer/symbol_frames.h"
-
-/* More than the largest executables with all their lines need. */
-#define MAX_COMPILED_BYTES ((size_t)1 << 30)
 
 /* ioprio_set(2); glibc has no wrapper, and the numbers are in no header of user space. */
 enum {
@@ -159,82 +153,11 @@ bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry)
 	return false;
 }
 
-/* Where a compiled file goes: the cache, or memory that ends with the executable. */
-struct output {
-	struct cache_write write;
-	bool is_cached;
-	int memory_fd;
-};
-
-static void fini_output(struct output *output)
-{
-	if (output->is_cached)
-		cache_write_fini(&output->write);
-	if (output->memory_fd >= 0)
-		close(output->memory_fd);
-}
-
-static int begin_output(struct output *output, const struct symbols *symbols,
-			const struct symbols_entry *entry, struct err *err)
-{
-	char id[BUILD_ID_HEX_BYTES];
-	int dir_fd = entry->is_upload ? symbols->upload_fd : symbols->cache_fd;
-	if (dir_fd >= 0 && !symbol_cache_id(id, entry->exe, err)) {
-		int rc = symbol_cache_begin(&output->write, dir_fd, id, err);
-		output->is_cached = !rc;
-		return rc;
-	}
-	output->memory_fd = memfd_create("hearth-symbols", MFD_CLOEXEC);
-	return output->memory_fd < 0 ? err_set(err, -errno, "memfd_create: %m") : 0;
-}
-
-/* The file at a path of the executable's machine, in the first root that has it. */
-static int open_below_roots(const struct debug_search *search, const char *path)
-{
-	int rc = -ENOENT;
-	for (size_t i = 0; i < search->root_count; i++) {
-		int fd;
-		rc = debug_file_root_open(search->root_fds[i], path, &fd);
-		if (!rc)
-			return fd;
-	}
-	return rc;
-}
-
-static int open_joined(const struct debug_search *search, const char *directory, size_t len,
-		       const char *name, const char *suffix)
-{
-	char path[PATH_MAX];
-	int wrote = snprintf(path, sizeof(path), "%.*s/%s%s", (int)len, directory, name, suffix);
-	return wrote >= (int)sizeof(path) ? -ENAMETOOLONG : open_below_roots(search, path);
-}
-
 /* What a compilation asks back. */
 struct compilation {
 	struct symbols *symbols;
 	const struct symbols_entry *entry;
-	const struct debug_search *search;
 };
-
-/* A .dwo is where it was compiled, or beside the executable; the package is beside that. */
-static int open_split(void *ctx, enum dwarf_split_kind kind, const char *name,
-		      const char *directory)
-{
-	const struct debug_search *search = ((const struct compilation *)ctx)->search;
-	const char *exe = search->executable_path;
-	if (exe[0] != '/')
-		return -ENOENT;
-	const char *exe_base = strrchr(exe, '/') + 1;
-	size_t exe_directory_len = (size_t)(exe_base - exe - 1);
-	if (kind == DWARF_SPLIT_DWP)
-		return open_joined(search, exe, exe_directory_len, exe_base, ".dwp");
-	int fd = name[0] == '/' ? open_below_roots(search, name)
-				: open_joined(search, directory, strlen(directory), name, "");
-	if (fd >= 0)
-		return fd;
-	const char *slash = strrchr(name, '/');
-	return open_joined(search, exe, exe_directory_len, slash ? slash + 1 : name, "");
-}
 
 /* Asked often, so that it is not behind others for longer than it may. */
 static bool is_cancelled(void *ctx)
@@ -246,42 +169,24 @@ static bool is_cancelled(void *ctx)
 	return atomic_load(&symbols->is_ending);
 }
 
-/* The descriptor goes to the file. NULL: there is none, or it is no ELF file. */
-static struct elf_file *open_elf(int *fd)
-{
-	struct elf_file *file = NULL;
-	if (*fd < 0 || elf_file_open_debug(&file, TAKE_FD(*fd), NULL))
-		return NULL;
-	return file;
-}
-
-static int compile(struct symbols *symbols, struct symbols_entry *entry,
+static int compile(struct symbols *symbols, const struct symbols_entry *entry,
 		   const struct debug_search *search, struct debug_file *debug,
 		   struct names_stats *stats, struct gsym **gsym, struct err *err)
 {
-	struct compilation compilation = {symbols, entry, search};
-	AUTO(elf_file) debug_elf = open_elf(&debug->fd);
-	AUTO(elf_file) alternate = open_elf(&debug->alternate_fd);
-	AUTO_FD scratch_fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	struct names_input input = {
+	struct compilation compilation = {symbols, entry};
+	char id[BUILD_ID_HEX_BYTES];
+	int cache_fd = entry->is_upload ? symbols->upload_fd : symbols->cache_fd;
+	const struct names_order order = {
 		.file = executable_elf(entry->exe),
-		.debug = debug_elf,
-		.alternate = alternate,
-		.scratch_fd = scratch_fd,
-		.open_split = open_split,
+		.debug = debug,
+		.search = search,
+		.cache_fd = symbol_cache_id(id, entry->exe, NULL) ? -1 : cache_fd,
+		.id = id,
+		.must_keep = entry->is_upload,
 		.is_cancelled = is_cancelled,
 		.ctx = &compilation,
 	};
-	AUTO_FINI(fini_output) struct output output = {.memory_fd = -1};
-	int rc = begin_output(&output, symbols, entry, err);
-	if (rc)
-		return rc;
-	int fd = output.is_cached ? output.write.fd : output.memory_fd;
-	rc = names_compile(&input, MAX_COMPILED_BYTES, fd, stats, err);
-	if (!rc)
-		rc = gsym_open(gsym, fd, err);
-	if (!rc && output.is_cached)
-		rc = cache_write_commit(&output.write, err);
+	int rc = names_make(gsym, &order, stats, err);
 	malloc_trim(0); /* a large file leaves hundreds of MB behind */
 	return rc;
 }
