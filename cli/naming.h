@@ -2,6 +2,9 @@
  * naming: opens what knows the names of executables, as the command line wants it.
  */
 #pragma once
+#include <limits.h>
+#include <stddef.h>
+
 #include "base/err.h"
 #include "cli/options.h"
 #include "profiler/symbols.h"
@@ -25,10 +28,24 @@ struct naming_config {
 
 enum { NAMING_MAX_DEBUG_DIRS = 16 };
 
+/* The directories of --debug-dirs. */
+struct naming_dirs {
+	char *text; /* what dirs[] points into */
+	const char *dirs[NAMING_MAX_DEBUG_DIRS];
+	size_t count;
+};
+
+/* naming_dirs_fini() is owed in any case. -EINVAL: too many, or one that is not absolute. */
+int naming_dirs_init(struct naming_dirs *dirs, const struct naming_config *config, struct err *err);
+void naming_dirs_fini(struct naming_dirs *dirs);
+
+/* $XDG_CACHE_HOME/hearth, so that the next command has its names at once; "" without a home. Its
+ * parent is made. */
+void naming_user_cache(char path[static PATH_MAX]);
+
 struct naming {
 	struct symbols *symbols;
-	char *debug_dirs; /* what dirs[] points into */
-	const char *dirs[NAMING_MAX_DEBUG_DIRS];
+	struct naming_dirs dirs;
 };
 
 /* Open naming->symbols with these options and those of config; naming_fini() is owed in any

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -185,26 +184,10 @@ static void report_losses(const struct sampler_stats *stats)
 		 (unsigned long long)stats->kernel.taken, reasons);
 }
 
-/* $XDG_CACHE_HOME/hearth, so that the next recording has its names at once; "" without a home.
- * https://specifications.freedesktop.org/basedir-spec/latest/ */
-static void find_cache(char path[static PATH_MAX])
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	bool has_cache = cache && cache[0] == '/';
-	char base[PATH_MAX - 8];
-	path[0] = 0;
-	if (!has_cache && (!home || home[0] != '/'))
-		return;
-	int len = snprintf(base, sizeof(base), "%s%s", has_cache ? cache : home,
-			   has_cache ? "" : "/.cache");
-	if (len < (int)sizeof(base) && (!mkdir(base, 0700) || errno == EEXIST))
-		snprintf(path, PATH_MAX, "%s/hearth", base);
-}
-
 static int open_naming(struct naming *naming, const struct record_config *config,
 		       struct recording *recording, struct err *err)
 {
-	find_cache(recording->cache);
+	naming_user_cache(recording->cache);
 	struct symbols_options options = {
 		.cache_directory = recording->cache[0] ? recording->cache : NULL,
 		.renamed = rename_merged,

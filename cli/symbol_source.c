@@ -7,15 +7,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "symbolizer/debug_file.h"
-#include "symbolizer/names_compile.h"
+#include "cli/debug_files.h"
+#include "symbolizer/names_make.h"
 #include "symbolizer/symbol_cache.h"
 
-enum { MAX_NAMES_BYTES = INT_MAX };
+static const char default_data_dir[] = "/var/lib/hearth";
 
 void symbol_source_fini(struct symbol_source *source)
 {
@@ -38,100 +37,64 @@ static int open_cache(const char *data_dir, bool may_make)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static void close_debug_file(struct debug_file *debug)
+static void set_problem(struct symbol_source *source, const char *text)
 {
-	if (debug->kind)
-		debug_file_fini(debug);
+	if (!source->problem[0])
+		snprintf(source->problem, sizeof(source->problem), "%s", text);
 }
 
-/* *debug->kind stays 0 when there is none. */
-static void find_debug_file(struct debug_file *debug, const struct executable *exe,
-			    const char *path)
-{
-	AUTO_FD root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	AUTO_MEM char *whole_path = realpath(path, NULL);
-	const struct debug_search search = {
-		.root_fds = &root_fd,
-		.root_count = 1,
-		.executable_path = whole_path,
-	};
-	if (root_fd < 0 || debug_file_find(debug, executable_elf(exe), &search, NULL))
-		*debug = (struct debug_file){.fd = -1, .alternate_fd = -1};
-}
-
-/* Takes *fd; *file stays NULL when it is no file. */
-static void open_part(struct elf_file **file, int *fd)
-{
-	if (*fd >= 0 && elf_file_open_debug(file, TAKE_FD(*fd), NULL))
-		*file = NULL;
-}
-
-/* Compile into out_fd. */
-static int compile(struct symbol_source *source, const struct names_input *input, int out_fd,
-		   struct err *err)
+static int make(struct symbol_source *source, const struct names_order *order, struct err *err)
 {
 	struct names_stats stats;
-	int rc = names_compile(input, MAX_NAMES_BYTES, out_fd, &stats, err);
+	int rc = names_make(&source->gsym, order, &stats, err);
 	if (rc)
 		return err_wrap(err, rc, "%s", source->name);
 	if (stats.problem.code)
-		snprintf(source->problem, sizeof(source->problem), "%s", stats.problem.text);
+		set_problem(source, stats.problem.text);
 	return 0;
 }
 
-/* Through a file of the cache that appears when it is whole; without a cache in memory. */
-static int compile_and_open(struct symbol_source *source, const struct names_input *input,
-			    int cache_fd, const char *id, struct err *err)
+static void find_debug_file(struct symbol_source *source, struct debug_files *files,
+			    struct debug_file *debug, const struct executable *exe,
+			    const struct debug_search *search)
 {
-	struct cache_write write;
-	if (cache_fd >= 0 && !symbol_cache_begin(&write, cache_fd, id, NULL)) {
-		int rc = compile(source, input, write.fd, err);
-		if (!rc)
-			rc = gsym_open(&source->gsym, write.fd, err);
-		if (!rc)
-			(void)cache_write_commit(&write, NULL);
-		cache_write_fini(&write);
-		return rc;
-	}
-	AUTO_FD fd = memfd_create("names", MFD_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno, "memfd_create: %m");
-	int rc = compile(source, input, fd, err);
-	return rc ? rc : gsym_open(&source->gsym, fd, err);
+	struct err err = {0};
+	int rc = debug_files_find(files, debug, executable_elf(exe), search, &err);
+	if (files->problem[0])
+		set_problem(source, files->problem);
+	else if (files->remote && rc)
+		set_problem(source, err.text);
 }
 
-/* Would compiling again find more than what is in the cache? */
-static bool is_best(const struct gsym *gsym, const struct debug_file *debug)
-{
-	return gsym_has_source(gsym, GSYM_FROM_DWARF) || !debug->kind || !debug->has_dwarf;
-}
-
+/* Through the cache where there is one. What it has without lines may be made better. */
 static int read_executable(struct symbol_source *source, const struct executable *exe,
-			   const char *path, const char *data_dir, struct err *err)
+			   const char *path, const struct symbol_source_config *config,
+			   struct debug_files *files, struct err *err)
 {
 	char id[BUILD_ID_HEX_BYTES];
-	AUTO_FD cache_fd = open_cache(data_dir, true);
+	AUTO_FD cache_fd = open_cache(config->data_dir, true);
 	int rc = symbol_cache_id(id, exe, err);
 	if (rc)
 		return rc;
-	AUTO_FINI(close_debug_file) struct debug_file debug;
-	find_debug_file(&debug, exe, path);
-	if (cache_fd >= 0 && !symbol_cache_load(&source->gsym, cache_fd, id, NULL)) {
-		if (is_best(source->gsym, &debug))
-			return 0;
-		gsym_free(TAKE(source->gsym));
+	AUTO(gsym) cached = NULL;
+	bool has_cached = cache_fd >= 0 && !symbol_cache_load(&cached, cache_fd, id, NULL);
+	AUTO_FINI(debug_file_fini) struct debug_file debug = {.fd = -1, .alternate_fd = -1};
+	AUTO_MEM char *whole_path = realpath(path, NULL);
+	const struct debug_search search = debug_files_search(files, whole_path);
+	if (!has_cached || !gsym_has_source(cached, GSYM_FROM_DWARF))
+		find_debug_file(source, files, &debug, exe, &search);
+	if (has_cached && !debug.has_dwarf) {
+		source->gsym = TAKE(cached);
+		return 0;
 	}
-	AUTO(elf_file) separate = NULL;
-	AUTO(elf_file) alternate = NULL;
-	open_part(&separate, &debug.fd);
-	open_part(&alternate, &debug.alternate_fd);
-	const struct names_input input = {
+	const struct names_order order = {
 		.file = executable_elf(exe),
-		.debug = separate,
-		.alternate = alternate,
-		.scratch_fd = -1,
+		.debug = &debug,
+		.search = &search,
+		.cache_fd = cache_fd,
+		.id = id,
 	};
-	return compile_and_open(source, &input, cache_fd, id, err);
+	return make(source, &order, err);
 }
 
 static int set_name(struct symbol_source *source, const char *name, struct err *err)
@@ -140,34 +103,53 @@ static int set_name(struct symbol_source *source, const char *name, struct err *
 	return source->name ? 0 : err_set(err, -ENOMEM, "%s: %m", name);
 }
 
-int symbol_source_of_file(struct symbol_source *source, const char *path, const char *data_dir,
-			  struct err *err)
+static int read_file(struct symbol_source *source, const char *path,
+		     const struct symbol_source_config *config, struct err *err)
 {
-	int rc = set_name(source, path, err);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return err_set(err, -errno, "open %s: %m", path);
+	AUTO(executable) exe = NULL;
+	int rc = executable_open(&exe, fd, path, err);
 	if (rc)
 		return rc;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	AUTO(executable) exe = NULL;
-	if (fd < 0)
-		rc = err_set(err, -errno, "open %s: %m", path);
-	else
-		rc = executable_open(&exe, fd, path, err);
+	AUTO_FINI(debug_files_fini) struct debug_files files;
+	rc = debug_files_init(&files, &config->naming, config->data_dir, err);
+	return rc ? rc : read_executable(source, exe, path, config, &files, err);
+}
+
+int symbol_source_of_file(struct symbol_source *source, const char *path,
+			  const struct symbol_source_config *config, struct err *err)
+{
+	int rc = set_name(source, path, err);
 	if (!rc)
-		rc = read_executable(source, exe, path, data_dir, err);
+		rc = read_file(source, path, config, err);
 	if (rc)
 		symbol_source_fini(source);
 	return rc;
 }
 
-static int compile_debug_file(struct symbol_source *source, const char *path, struct err *err)
+/* Names of a debug file alone. Takes fd. */
+static int read_debug_file(struct symbol_source *source, struct debug_files *files, int fd,
+			   const char *path, struct err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return err_set(err, -errno, "open %s: %m", path);
-	AUTO(elf_file) debug = NULL;
-	int rc = elf_file_open_debug(&debug, fd, err);
-	const struct names_input input = {.debug = debug, .scratch_fd = -1};
-	return rc ? err_wrap(err, rc, "%s", path) : compile_and_open(source, &input, -1, "", err);
+	AUTO_FD taken = fd;
+	AUTO(elf_file) file = NULL;
+	int own_fd = dup(taken);
+	if (own_fd < 0)
+		return err_set(err, -errno, "dup: %m");
+	int rc = elf_file_open_debug(&file, own_fd, err);
+	if (rc)
+		return err_wrap(err, rc, "%s", path);
+	AUTO_FINI(debug_file_fini) struct debug_file debug = {.fd = -1, .alternate_fd = -1};
+	const struct debug_search search = debug_files_search(files, path);
+	/* It is what we look for; but a part of it may be in the file that dwz shares. */
+	(void)debug_files_find(files, &debug, file, &search, NULL);
+	if (debug.fd >= 0)
+		close(debug.fd);
+	debug.fd = TAKE_FD(taken);
+	const struct names_order order = {.debug = &debug, .search = &search, .cache_fd = -1};
+	return make(source, &order, err);
 }
 
 /* Lower-case; -EINVAL otherwise than of 1 to 20 bytes in hex. */
@@ -185,8 +167,22 @@ static int tidy_build_id(char id[static BUILD_ID_HEX_BYTES], const char *text, s
 	return 0;
 }
 
+static int read_build_id(struct symbol_source *source, const char *id,
+			 const struct symbol_source_config *config, struct err *err)
+{
+	AUTO_FINI(debug_files_fini) struct debug_files files;
+	int rc = debug_files_init(&files, &config->naming, config->data_dir, err);
+	int fd = -1;
+	AUTO_MEM char *path = NULL;
+	if (!rc)
+		rc = debug_files_open(&files, id, &fd, &path, err);
+	if (files.problem[0])
+		set_problem(source, files.problem);
+	return rc ? rc : read_debug_file(source, &files, fd, path, err);
+}
+
 int symbol_source_of_build_id(struct symbol_source *source, const char *build_id,
-			      const char *data_dir, struct err *err)
+			      const struct symbol_source_config *config, struct err *err)
 {
 	char id[BUILD_ID_HEX_BYTES];
 	int rc = tidy_build_id(id, build_id, err);
@@ -194,14 +190,14 @@ int symbol_source_of_build_id(struct symbol_source *source, const char *build_id
 		rc = set_name(source, id, err);
 	if (rc)
 		return rc;
+	const char *data_dir = config->data_dir ? config->data_dir : default_data_dir;
 	AUTO_FD cache_fd = open_cache(data_dir, false);
 	if (cache_fd >= 0 && !symbol_cache_load(&source->gsym, cache_fd, id, NULL) &&
 	    gsym_has_source(source->gsym, GSYM_FROM_DWARF))
 		return 0;
-	char path[sizeof("/usr/lib/debug/.build-id/xx/.debug") + BUILD_ID_HEX_BYTES];
-	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", id, id + 2);
 	struct gsym *cached = TAKE(source->gsym); /* without lines: better than nothing */
-	rc = compile_debug_file(source, path, err);
+	struct err problem = {0};
+	rc = read_build_id(source, id, config, &problem);
 	if (!rc) {
 		gsym_free(cached);
 		return 0;
@@ -210,9 +206,6 @@ int symbol_source_of_build_id(struct symbol_source *source, const char *build_id
 	if (cached)
 		return 0;
 	symbol_source_fini(source);
-	if (rc == -ENOENT)
-		return err_set(err, rc,
-			       "build ID %s is not in the cache of %s, and %s is not there", id,
-			       data_dir, path);
-	return rc;
+	return err_set(err, rc, "build ID %s is not in the cache of %s; %s", id, data_dir,
+		       problem.text);
 }

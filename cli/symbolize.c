@@ -21,11 +21,9 @@ enum {
 	WRITE_BYTES = 64 << 10, /* answers are collected up to that */
 };
 
-static const char default_data_dir[] = "/var/lib/hearth";
-
 struct symbolize_config {
 	const char *build_id; /* NULL: a file is given */
-	const char *data_dir; /* NULL: the default, and nothing is written there */
+	struct symbol_source_config source;
 	bool json;
 	bool addresses;
 	bool mangled;
@@ -35,7 +33,8 @@ static const struct option_spec symbolize_options[] = {
 	{"build-id", 'b', "ID", "names by build ID instead of a file", option_string,
 	 offsetof(struct symbolize_config, build_id)},
 	{"data", 0, "DIR", "keep and use names in DIR/cache (see below)", option_string,
-	 offsetof(struct symbolize_config, data_dir)},
+	 offsetof(struct symbolize_config, source.data_dir)},
+	NAMING_OPTIONS(struct symbolize_config, source.naming),
 	{"json", 0, NULL, "a JSON object a line instead of text", option_flag,
 	 offsetof(struct symbolize_config, json)},
 	{"addresses", 'a', NULL, "print each address before its frames, as addr2line -a",
@@ -64,11 +63,13 @@ const struct command command_symbolize = {
 		"\n"
 		"\"inlined\" is whether the function was inlined into the next. Columns are not\n"
 		"kept and always 0. Names come from the symbol table, from DWARF in the file or\n"
-		"in its debug file (searched below /usr/lib/debug, as gdb does), and from Go's\n"
-		"own tables.\n"
+		"in its debug file, and from Go's own tables. Debug files are searched as gdb\n"
+		"does it: below /usr/lib/debug and --debug-dirs, beside the file, and where\n"
+		"DEBUGINFOD_URLS or --debuginfod-urls says; files of split DWARF and of dwz, too.\n"
 		"\n"
-		"With --data DIR names are compiled once and kept in DIR/cache. --build-id looks\n"
-		"there (default /var/lib/hearth), and in /usr/lib/debug/.build-id.\n",
+		"With --data DIR names are compiled once and kept in DIR/cache, and so is what\n"
+		"servers send; without, that is kept in ~/.cache/hearth. --build-id looks there\n"
+		"(default /var/lib/hearth), in /usr/lib/debug/.build-id, and asks the servers.\n",
 	.options = symbolize_options,
 	.option_count = ARRAY_LEN(symbolize_options),
 	.run = run,
@@ -262,11 +263,10 @@ static int open_source(struct symbolizing *all, const char *path)
 	struct err err = {0};
 	int rc = demangle_cache_new(&all->names, MAX_NAMES_BYTES, &err);
 	if (!rc && config->build_id)
-		rc = symbol_source_of_build_id(
-			&all->source, config->build_id,
-			config->data_dir ? config->data_dir : default_data_dir, &err);
+		rc = symbol_source_of_build_id(&all->source, config->build_id, &config->source,
+					       &err);
 	else if (!rc)
-		rc = symbol_source_of_file(&all->source, path, config->data_dir, &err);
+		rc = symbol_source_of_file(&all->source, path, &config->source, &err);
 	if (rc)
 		return fail(err.text);
 	if (all->source.problem[0])

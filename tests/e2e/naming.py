@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import urllib.request
 
 import harness
 import unwinding
@@ -50,6 +52,20 @@ def install(debug, directory, of_id):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     shutil.copy(debug, path + ".new")
     os.rename(path + ".new", path)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=60) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
 
 
 class Functions:
@@ -137,6 +153,22 @@ class Case(harness.Case):
         subprocess.run(["gcc", "-O2", "-g", f"-Wl,--build-id=0x{build_id(name)}", *flags,
                         "-o", path, SOURCE], check=True)
         return path
+
+    def serve_debug_files(self, directory, of_id):
+        """The URL of a debuginfod that knows the file of that build ID in the directory."""
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        with open(self.path("debuginfod.log"), "w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                ["debuginfod", "-d", self.path("db"), "-p", str(port), "-F", directory, "-t", "1"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={name: value for name, value in os.environ.items()
+                     if name != "DEBUGINFOD_URLS"})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        harness.wait_until(lambda: answers(f"{url}/buildid/{of_id}/debuginfo"),
+                           "debuginfod knows the debug file", SECONDS)
+        return url
 
     def build_go(self, name, *flags):
         path = self.path(name)

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import urllib.parse
-import urllib.request
 
 import harness
 import naming
@@ -48,20 +47,6 @@ def patch_build_id(path):
     assert whole.count(bytes.fromhex(old)) == 1, path
     with open(path, "wb") as file:
         file.write(whole.replace(bytes.fromhex(old), bytes.fromhex(old)[::-1]))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=60) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
 
 
 class Lines(naming.Case):
@@ -287,20 +272,7 @@ class DebugFiles(naming.Case):
         served = self.path("served")
         os.mkdir(served)
         os.rename(self.split(path), os.path.join(served, "remote.debug"))
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        with open(self.path("debuginfod.log"), "w", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                ["debuginfod", "-d", self.path("db"), "-p", str(port), "-F", served, "-t", "1"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={name: value for name, value in os.environ.items()
-                     if name != "DEBUGINFOD_URLS"})
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        harness.wait_until(
-            lambda: answers(f"{url}/buildid/{naming.build_id('remote')}/debuginfo"),
-            "debuginfod knows the debug file", naming.SECONDS)
-
+        url = self.serve_debug_files(served, naming.build_id("remote"))
         start_us = harness.now_us()
         server = self.serve("-F", naming.RATE_HZ, "--debuginfod-urls", url)
         self.wait_flame(server, self.start(path), self.has_all_names, "names by debuginfod",

@@ -2,6 +2,8 @@
 random addresses of programs in C, C++, Rust and Go. HEARTH_ADDRESSES=N asks for that many."""
 
 import collections
+import contextlib
+import glob
 import json
 import os
 import random
@@ -12,6 +14,7 @@ import tempfile
 import unittest
 
 import harness
+import naming
 
 ADDRESSES = int(os.environ.get("HEARTH_ADDRESSES", "20000"))
 PROGRAMS = os.path.join(harness.HERE, "programs")
@@ -201,6 +204,80 @@ class Symbolize(unittest.TestCase):
                        check=True, env={**os.environ, "GO111MODULE": "off",
                                         "GOCACHE": os.path.join(self.dir, "go-cache")})
         self.compare(path)
+
+
+class Parts(naming.Case):
+    """Debug information in several files gives what it gives in one."""
+
+    def setUp(self):
+        super().setUp()
+        self.whole = self.build("whole", "-gdwarf-4")
+
+    def frames(self, *args, **options):
+        """Of every fourth byte of the program's own functions."""
+        functions = naming.Functions(self.whole)
+        asked = "".join(f"{vaddr:#x}\n" for name in ("outer", "ask_time", "sort", "main")
+                        for vaddr in range(functions.starts[name], functions.ends[name], 4))
+        ran = subprocess.run([harness.BIN, "symbolize", *args], input=asked, text=True,
+                             capture_output=True, check=True, timeout=120, **options)
+        self.assertEqual(ran.stderr, "")
+        return ran.stdout
+
+    def assert_as_whole(self, *args, **options):
+        wanted = self.frames(self.whole)
+        self.assertRegex(wanted, r"inner\n.*names\.c:\d+\nouter\n")
+        self.assertEqual(self.frames(*args, **options), wanted)
+
+    def test_split(self):
+        with contextlib.chdir(self.folder):  # a .dwo is where it was compiled
+            split = self.build("split", "-gdwarf-4", "-gsplit-dwarf")
+        self.assertTrue(glob.glob(self.path("*.dwo")), os.listdir(self.folder))
+        self.assert_as_whole(split)
+
+        harness.need_tool("dwp")
+        subprocess.run(["dwp", "-e", split, "-o", split + ".dwp"], cwd=self.folder, check=True)
+        for path in glob.glob(self.path("*.dwo")):
+            os.remove(path)
+        self.assert_as_whole(split)
+
+    def test_dwz(self):
+        harness.need_tool("dwz")
+        paths = [self.build(name, "-gdwarf-4") for name in ("one", "other")]
+        shared = self.path("shared.debug")
+        subprocess.run(["dwz", "-m", shared, *paths], check=True)
+        self.assertTrue(os.path.exists(shared))
+        self.assert_as_whole(paths[0])
+
+    def test_debug_dirs(self):
+        path = self.build("packaged", "-gdwarf-4")
+        of_id = naming.build_id("packaged")
+        naming.install(self.split(path), self.path("debug"), of_id)
+        self.assert_as_whole("--debug-dirs", self.path("debug"), path)
+        self.assert_as_whole("--debug-dirs", self.path("debug"), "--build-id", of_id)
+
+    def test_debuginfod(self):
+        harness.need_tool("debuginfod")
+        path = self.build("remote", "-gdwarf-4")
+        of_id = naming.build_id("remote")
+        os.mkdir(self.path("served"))
+        os.rename(self.split(path), self.path("served/remote.debug"))
+        url = self.serve_debug_files(self.path("served"), of_id)
+        environment = {**os.environ, "XDG_CACHE_HOME": self.path("cache")}
+        self.assert_as_whole("--debuginfod-urls", url, path, env=environment)
+        environment["DEBUGINFOD_URLS"] = url
+        self.assert_as_whole("--build-id", of_id, env=environment)
+        self.assert_as_whole("--data", self.path("data"), path, env=environment)
+        # What is known is not asked for again.
+        environment["DEBUGINFOD_URLS"] = "http://127.0.0.1:1"
+        self.assert_as_whole("--data", self.path("data"), path, env=environment)
+
+    def test_no_server(self):
+        path = self.build("alone")
+        self.split(path)
+        ran = harness.run("symbolize", "--debuginfod-urls", "http://127.0.0.1:1", path, "0",
+                          env={**os.environ, "XDG_CACHE_HOME": self.path("cache")})
+        self.assertEqual((ran.returncode, ran.stdout), (0, "??\n??:0\n"))
+        self.assertRegex(ran.stderr, r"\Ahearth symbolize: names may be missing: .*\n\Z")
 
 
 class CommandLine(unittest.TestCase):
