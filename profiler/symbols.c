@@ -17,14 +17,13 @@
 enum {
 	MAX_ENTRIES = 8192,
 	DEMANGLED_BYTES = 16 << 20,
-	UPLOAD_WAIT_S = 60,
 	WAKE_UP_S = 5,
 	PATIENCE_S = 20,     /* at low priority; a busy machine is late enough then */
 	SEARCH_AGAIN_S = 20, /* for debug files that were installed in the meantime */
 };
 #define DEFAULT_CACHE_BYTES ((uint64_t)1 << 30)
 
-static int open_directory(const char *path, int *fd, struct err *err)
+int symbols_open_directory(const char *path, int *fd, struct err *err)
 {
 	if (mkdir(path, 0755) && errno != EEXIST)
 		return err_set(err, -errno, "make %s: %m", path);
@@ -57,8 +56,8 @@ static void sweep(struct symbols *symbols)
 	symbols->entry_count = kept;
 }
 
-/* Under the lock. NULL: no room. */
-static struct symbols_entry *add_entry(struct symbols *symbols, struct executable *exe, int root_fd)
+struct symbols_entry *symbols_add_entry(struct symbols *symbols, struct executable *exe,
+					int root_fd)
 {
 	if (symbols->entry_count >= MAX_ENTRIES)
 		sweep(symbols);
@@ -80,7 +79,7 @@ void symbols_meet(struct symbols *symbols, struct executable *exe, int root_fd)
 {
 	pthread_mutex_lock(&symbols->lock);
 	struct symbols_entry *entry = map_get(&symbols->by_exe, (uintptr_t)exe);
-	if (!entry && (entry = add_entry(symbols, exe, root_fd)) != NULL) {
+	if (!entry && (entry = symbols_add_entry(symbols, exe, root_fd)) != NULL) {
 		if (symbols_attach_cached(symbols, entry)) {
 			entry->stage = SYMBOLS_DONE;
 			symbols->from_cache++;
@@ -296,7 +295,7 @@ static int open_parts(struct symbols *symbols, struct err *err)
 	const struct symbols_options *options = &symbols->options;
 	int rc = demangle_cache_new(&symbols->demangled, DEMANGLED_BYTES, err);
 	if (!rc && options->cache_directory)
-		rc = open_directory(options->cache_directory, &symbols->cache_fd, err);
+		rc = symbols_open_directory(options->cache_directory, &symbols->cache_fd, err);
 	/* Made when it is needed. */
 	if (!rc && options->upload_directory)
 		symbols->upload_fd =
@@ -338,8 +337,7 @@ int symbols_new(struct symbols **out, const struct symbols_options *options, str
 	return 0;
 }
 
-/* Somebody waits. The thread itself would see that only when it gets a CPU, and when it asks. */
-static void hurry(struct symbols *symbols)
+void symbols_hurry(struct symbols *symbols)
 {
 	atomic_fetch_add(&symbols->hurried, 1);
 	int tid = atomic_load(&symbols->tid);
@@ -350,7 +348,7 @@ static void hurry(struct symbols *symbols)
 static void stop(struct symbols *symbols)
 {
 	atomic_store(&symbols->is_ending, true);
-	hurry(symbols);
+	symbols_hurry(symbols);
 	pthread_mutex_lock(&symbols->lock);
 	pthread_cond_broadcast(&symbols->changed);
 	pthread_mutex_unlock(&symbols->lock);
@@ -387,7 +385,7 @@ static bool is_all_done(const struct symbols *symbols)
 	return true;
 }
 
-static struct timespec deadline_in(int64_t timeout_ns)
+struct timespec symbols_deadline_in(int64_t timeout_ns)
 {
 	int64_t at_ns = clock_mono_ns() + timeout_ns;
 	return (struct timespec){at_ns / NS_PER_S, at_ns % NS_PER_S};
@@ -395,8 +393,8 @@ static struct timespec deadline_in(int64_t timeout_ns)
 
 bool symbols_wait(struct symbols *symbols, int64_t timeout_ns)
 {
-	struct timespec until = deadline_in(timeout_ns);
-	hurry(symbols);
+	struct timespec until = symbols_deadline_in(timeout_ns);
+	symbols_hurry(symbols);
 	pthread_mutex_lock(&symbols->lock);
 	pthread_cond_broadcast(&symbols->changed);
 	int rc = 0;
@@ -406,80 +404,4 @@ bool symbols_wait(struct symbols *symbols, int64_t timeout_ns)
 	pthread_mutex_unlock(&symbols->lock);
 	atomic_fetch_sub(&symbols->hurried, 1);
 	return is_done;
-}
-
-/* The upload directory, made at the first upload. */
-static int need_upload_directory(struct symbols *symbols, struct err *err)
-{
-	if (!symbols->options.upload_directory)
-		return err_set(err, -ENOTSUP, "there is no place for uploaded symbols");
-	pthread_mutex_lock(&symbols->lock);
-	int rc = symbols->upload_fd >= 0 ? 0
-					 : open_directory(symbols->options.upload_directory,
-							  &symbols->upload_fd, err);
-	pthread_mutex_unlock(&symbols->lock);
-	return rc;
-}
-
-static int open_upload(struct executable **exe, const char *build_id, int fd, struct err *err)
-{
-	AUTO(executable) opened = NULL;
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (copy < 0)
-		return err_set(err, -errno, "dup: %m");
-	int rc = executable_open(&opened, copy, "the file", err);
-	if (rc)
-		return rc;
-	const char *has = executable_build_id(opened);
-	if (strcmp(has, build_id) != 0)
-		return err_set(err, -EINVAL, "the file has %s%s, not %s",
-			       has[0] ? "build ID " : "no build ID", has, build_id);
-	*exe = TAKE(opened);
-	return 0;
-}
-
-/* Under the lock. */
-static int wait_for_entry(struct symbols *symbols, const struct symbols_entry *entry,
-			  struct err *err)
-{
-	struct timespec until = deadline_in(UPLOAD_WAIT_S * NS_PER_S);
-	int rc = 0;
-	while (entry->stage != SYMBOLS_DONE && !rc && !atomic_load(&symbols->has_no_uploads))
-		rc = pthread_cond_timedwait(&symbols->changed, &symbols->lock, &until);
-	if (entry->stage != SYMBOLS_DONE)
-		return err_set(err, -ETIME, "compiling takes longer than there is time to wait");
-	return entry->has_failed || !executable_gsym(entry->exe)
-		       ? err_set(err, -EBADMSG, "%s", entry->problem)
-		       : 0;
-}
-
-void symbols_end_uploads(struct symbols *symbols)
-{
-	pthread_mutex_lock(&symbols->lock);
-	atomic_store(&symbols->has_no_uploads, true);
-	pthread_cond_broadcast(&symbols->changed);
-	pthread_mutex_unlock(&symbols->lock);
-}
-
-int symbols_upload(struct symbols *symbols, const char *build_id, int fd, struct err *err)
-{
-	AUTO(executable) exe = NULL;
-	int rc = open_upload(&exe, build_id, fd, err);
-	if (!rc)
-		rc = need_upload_directory(symbols, err);
-	if (rc)
-		return rc;
-	hurry(symbols);
-	pthread_mutex_lock(&symbols->lock);
-	struct symbols_entry *entry = add_entry(symbols, exe, -1);
-	if (entry) {
-		entry->is_upload = true;
-		pthread_cond_broadcast(&symbols->changed);
-		rc = wait_for_entry(symbols, entry, err);
-	} else {
-		rc = err_set(err, -ENOSPC, "too many executables");
-	}
-	pthread_mutex_unlock(&symbols->lock);
-	atomic_fetch_sub(&symbols->hurried, 1);
-	return rc;
 }

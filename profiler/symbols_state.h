@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/map.h"
 #include "profiler/symbols.h"
@@ -85,3 +86,13 @@ bool symbols_attach_cached(struct symbols *symbols, struct symbols_entry *entry)
 /* Behind the others, or as they are; on the thread. Only where it holds no lock, and nobody waits
  * for what it does, is it behind. */
 void symbols_set_priority(struct symbols *symbols, bool low);
+/* Somebody waits, until `hurried` is taken back. The thread itself would see that only when it gets a
+ * CPU, and when it asks. Any thread. */
+void symbols_hurry(struct symbols *symbols);
+struct timespec symbols_deadline_in(int64_t timeout_ns);
+
+/* Under the lock. NULL: no room. */
+struct symbols_entry *symbols_add_entry(struct symbols *symbols, struct executable *exe,
+					int root_fd);
+/* Made when missing. mkdir(2)'s and open(2)'s errors. */
+int symbols_open_directory(const char *path, int *fd, struct err *err);
