@@ -9,6 +9,14 @@ import type { Ledger } from "./model/ledger";
 import { REASONS } from "./model/reasons";
 import type { EndsRow, EndsTable } from "./model/stacks";
 import type { Series } from "./model/timeline";
+import {
+	type Slots,
+	type Trace,
+	type TraceDraft,
+	type TraceGroup,
+	type TraceReport,
+	traceParams,
+} from "./model/trace";
 import type { TopTable } from "./model/toptable";
 import type { Frames, ProfileType, UrlState } from "./model/urlstate";
 
@@ -311,10 +319,13 @@ async function refusal(response: Response): Promise<ApiError> {
 	}
 }
 
-async function ask(url: string, signal: AbortSignal): Promise<Response> {
+const NEVER = new AbortController().signal;
+
+async function ask(url: string, signal: AbortSignal, method = "GET"): Promise<Response> {
 	let response: Response;
 	try {
 		response = await fetch(url, {
+			method,
 			signal,
 			headers: { accept: "application/json, application/octet-stream" },
 		});
@@ -381,6 +392,116 @@ export function fetchLabelValues(
 
 export function fetchStatus(signal: AbortSignal): Promise<Status> {
 	return askJson("status", {}, decodeStatus, signal);
+}
+
+function decodeSlots(value: unknown): Slots | null {
+	if (value === undefined || value === null) return null;
+	if (!Array.isArray(value) || value.some((count) => typeof count !== "number"))
+		throw new MalformedError("a histogram is not a list of numbers");
+	return value as number[];
+}
+
+function decodeGroup(value: unknown): TraceGroup {
+	const f = fields(value, "a group of threads");
+	const count = (key: string): number => (f[key] === undefined ? 0 : num(f, key));
+	return {
+		name: typeof f["name"] === "string" ? f["name"] : "",
+		pid: count("pid"),
+		tid: count("tid"),
+		waits: count("waits"),
+		sleepUs: count("sleep_us"),
+		queuedUs: count("run_queue_us"),
+		preemptedUs: count("preempted_us"),
+		throttledUs: count("throttled_us"),
+		runningUs: count("running_us"),
+		queued: decodeSlots(f["run_queue_delays"]),
+		running: decodeSlots(f["time_slices"]),
+	};
+}
+
+function prefixed(prefix: string, json: unknown): Readonly<Record<string, number>> {
+	const entries = Object.entries(counters(json, prefix));
+	return Object.fromEntries(entries.map(([name, count]) => [prefix + name, count]));
+}
+
+function decodeReport(json: unknown): TraceReport | null {
+	if (json === undefined || json === null) return null;
+	const f = fields(json, "report");
+	return {
+		startUs: num(f, "start_us"),
+		durationUs: num(f, "duration_us"),
+		switches: {
+			...counters(f["switches"], "switches"),
+			...prefixed("filtered: ", fields(f["switches"], "switches")["filtered"]),
+			...prefixed("dropped: ", fields(f["switches"], "switches")["dropped"]),
+		},
+		total: decodeGroup(f["total"]),
+		processes: list(f, "processes", decodeGroup),
+		cgroups: list(f, "cgroups", decodeGroup),
+		preemptors: list(f, "preemptors", (value) => {
+			const row = fields(value, "a preemptor");
+			return {
+				name: text(row, "name"),
+				by: text(row, "by"),
+				count: num(row, "count"),
+				preemptedUs: num(row, "preempted_us"),
+			};
+		}),
+		slow: list(f, "slow", (value) => {
+			const row = fields(value, "a slow one");
+			return {
+				timeUs: num(row, "time_us"),
+				delayUs: num(row, "delay_us"),
+				name: text(row, "name"),
+				tid: num(row, "tid"),
+				previous: text(row, "previous"),
+			};
+		}),
+		throttled: list(f, "throttled", (value) => {
+			const row = fields(value, "a throttled cgroup");
+			return {
+				cgroup: text(row, "cgroup"),
+				periods: num(row, "periods"),
+				throttledUs: num(row, "throttled_us"),
+			};
+		}),
+	};
+}
+
+export function decodeTrace(json: unknown): Trace {
+	const f = fields(json, "trace");
+	const state = text(f, "state");
+	if (state !== "running" && state !== "done" && state !== "failed")
+		throw new MalformedError('"state" is not running, done or failed');
+	return {
+		state,
+		secondsLeft: f["seconds_left"] === undefined ? 0 : num(f, "seconds_left"),
+		error: typeof f["error"] === "string" ? f["error"] : "",
+		report: decodeReport(f["report"]),
+	};
+}
+
+/* Its number. */
+export async function startTrace(draft: TraceDraft): Promise<number> {
+	const response = await ask(address("api/v1/trace", traceParams(draft)), NEVER, "POST");
+	return num(fields(await response.json(), "trace"), "id");
+}
+
+export async function stopTrace(id: number): Promise<void> {
+	await ask(address(`api/v1/trace/${id}`, {}), NEVER, "DELETE");
+}
+
+export function fetchTrace(id: number, signal: AbortSignal): Promise<Trace> {
+	return askJson(`trace/${id}`, {}, decodeTrace, signal);
+}
+
+export async function fetchTraceFlame(id: number, view: string, signal: AbortSignal): Promise<CallTree> {
+	const response = await ask(address(`api/v1/trace/${id}/flame`, { view, format: "table" }), signal);
+	return decodeFlameTable(await response.arrayBuffer());
+}
+
+export function traceExportUrl(id: number, view: string, format: "pprof" | "folded"): string {
+	return address(`api/v1/trace/${id}/export`, { view, format });
 }
 
 export function exportUrl(s: Selection, format: "pprof" | "folded"): string {

@@ -211,3 +211,67 @@ test("the table, and the status of the sampler", async () => {
 		await shot(page, "status-waiting");
 	});
 });
+
+test.each([1440, 390])("an exact trace: asked for, followed, shown, closed; %d px", async (width) => {
+	const query = encodeURIComponent('{pid="812"}');
+	await visit(`?type=wall&query=${query}`, { viewport: { width, height: 900 } }, async (page) => {
+		await page.getByRole("button", { name: "Trace exactly" }).click();
+		const dialog = page.getByRole("dialog", { name: "Trace exactly" });
+		await dialog.waitFor();
+		expect(await dialog.getByRole("textbox", { name: "pid" }).inputValue()).toBe("812");
+		await dialog.getByLabel("Shortest wait, µs").fill("10ms");
+		expect(await dialog.getByRole("alert").innerText()).toContain("The shortest wait is a number of µs.");
+		expect(await dialog.getByRole("button", { name: "Trace" }).isDisabled()).toBe(true);
+		await dialog.getByLabel("Shortest wait, µs").fill("100");
+		await dialog.getByLabel("seconds").fill("20");
+		await shot(page, `trace-dialog-${width}`);
+		await page.keyboard.press("Enter");
+		await until("the URL", () => /^\d+$/.test(param(page, "trace") ?? ""));
+		expect(mock.asked).toContain("/api/v1/trace?seconds=20&pid=812&min_us=100");
+		await page.getByText("Tracing…").waitFor();
+		await page.getByRole("button", { name: "Stop now" }).click();
+		await page.locator(".flame-scroll").waitFor();
+		expect(await page.getByRole("link", { name: "folded" }).getAttribute("href")).toContain("view=waits");
+		for (const [name, view] of [
+			["Wakers", "wakers"],
+			["Off-wake", "offwake"],
+		] as const) {
+			await page.getByRole("button", { name }).click();
+			await until("the URL", () => param(page, "trace_view") === view);
+			await until("a question", () => mock.asked.some((path) => path.includes(`flame?view=${view}`)));
+		}
+		await page.getByRole("button", { name: "Delays" }).click();
+		const delays = page.getByRole("region", { name: "Waiting for a CPU" });
+		await delays.waitFor();
+		expect(await delays.innerText()).toContain("4 µs – 8 µs");
+		await page.getByLabel("Whose times").selectOption("pid 812");
+		await until("its own", async () => (await delays.innerText()).includes("82\u202f800"));
+		await until("a page that fits", () => fits(page, width));
+		await shot(page, `trace-delays-${width}`);
+		await page.reload();
+		await delays.waitFor();
+		await page.getByRole("button", { name: "Close" }).click();
+		await until("the history again", () => param(page, "trace") === null);
+		await page.locator(".plot canvas").waitFor();
+		expect(param(page, "query")).toBe('{pid="812"}');
+	});
+});
+test("a trace that cannot be had says why, and is closed by Escape", async () => {
+	await visitPage(
+		browser,
+		`${mock.url}?type=offcpu`,
+		{},
+		async (page) => {
+			await ready(page);
+			await page.request.post(`${mock.url}api/v1/trace?seconds=50`);
+			await page.getByRole("button", { name: "Trace exactly" }).click();
+			await page.getByRole("button", { name: "Trace", exact: true }).click();
+			await page.getByRole("alert").getByText("one at a time").waitFor();
+			await page.keyboard.press("Escape");
+			await until("closed", async () => (await page.getByRole("dialog").count()) === 0);
+			await page.goto(`${mock.url}?type=offcpu&trace=999`);
+			await page.getByText("there is no trace 999").waitFor();
+		},
+		/409|404/,
+	);
+});

@@ -7,7 +7,7 @@
 import { type CallTree, Kind, nameOf } from "./calltree";
 import { type Condition, type ParsedSelector, selectorText } from "./selector";
 
-export const RUNNING = ""; /* samples on a CPU have no reason */
+export const RUNNING = "running"; /* what samples on a CPU have as their reason beside waits */
 
 export interface Reason {
 	readonly name: string /* value of the label `reason` */;
@@ -15,7 +15,7 @@ export interface Reason {
 }
 
 export const REASONS: readonly Reason[] = [
-	{ name: RUNNING, text: "" },
+	{ name: RUNNING, text: "on a CPU" },
 	{ name: "run_queue", text: "runnable, waiting for a CPU" },
 	{ name: "preempted", text: "its CPU was given to another thread" },
 	{ name: "throttled", text: "the CPU quota of its cgroup is used up" },
@@ -41,7 +41,6 @@ export function reasonPlace(name: string): number {
 
 /* What is shown instead of the label's value. */
 export function reasonTitle(name: string): string {
-	if (name === RUNNING) return "running";
 	return name === "io_uring" ? name : name.replace(/_/g, " ");
 }
 

@@ -2,7 +2,7 @@
  * app: the one screen: what is asked, over time, and the answer as graph, table or status.
  */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import {
 	type Selection,
 	type Status,
@@ -39,6 +39,8 @@ import { StatusView } from "./status";
 import { TableView } from "./table";
 import { TimePicker } from "./timepicker";
 import { Timeline } from "./timeline";
+import { TraceScreen } from "./trace";
+import { TraceDialog } from "./tracedialog";
 import { HideIdle, WaitsOn, useValuesBeside } from "./waiting";
 
 const BEAT_MS = 5000;
@@ -144,6 +146,7 @@ export function App(): JSX.Element {
 		document.title = host ? `${host} · Hearth` : "Hearth";
 	}, [host]);
 
+	const [isAsking, setAsking] = useState(false);
 	const shown = state.tab === "flame" ? flame : state.tab === "table" ? top : status;
 	const failed = [shown, series, status].find((l) => l.error !== null) ?? null;
 	return (
@@ -168,125 +171,145 @@ export function App(): JSX.Element {
 					<TimePicker range={range} resolved={resolved} nowUs={nowUs} onRange={setRange} />
 				</div>
 			</Header>
-			<main>
-				<section class="over-time" aria-label="Over time">
-					<GroupBy state={state} groupBy={groupBy} labels={labels} go={go} />
-					{series.data ? (
-						<Timeline
-							series={series.data}
-							theme={theme}
-							nowUs={nowUs}
-							legend={
-								series.data.groupBy === "reason" ? (
-									<ReasonLegend
-										series={series.data}
-										found={reasons.data}
-										parsed={parseSelector(state.query)}
-										theme={theme}
-										onToggle={(reason, isNot) =>
-											go({
-												query: toggleReason(
-													parseSelector(state.query),
-													reason,
-													isNot,
-												),
-											})
-										}
-									/>
-								) : null
-							}
-							isOld={series.isOld}
-							onBrush={(a, b) => setRange(brushedRange(a, b))}
-							onWiden={() => setRange(widenRange(range, resolved, nowUs))}
-							onNarrow={() => setRange(narrowRange(range, resolved))}
-							onPick={(name, isNot) => pick(groupBy, name, isNot)}
-						/>
-					) : (
-						<div class="timeline-blank" />
-					)}
-				</section>
-				<div class="tab-row">
-					<Tabs tab={state.tab} go={go} />
-					{isWaiting && state.tab !== "status" && (
-						<div class="tab-tools">
-							<HideIdle selection={selection} beat={beat} go={go} />
-							{!state.hasSide && (
-								<button
-									type="button"
-									class="button small"
-									onClick={() => go({ hasSide: true })}
-								>
-									Waits on
-								</button>
-							)}
-						</div>
-					)}
-				</div>
-				<div class="answer-row">
-					<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
-						{state.tab === "flame" && (
-							<Answer
-								loaded={flame}
-								isEmpty={(tree) => tree.totalNs === 0}
-								empty={
-									<Empty
-										state={state}
-										resolved={resolved}
-										status={status.data}
-										go={go}
-										widen={() => setRange(widenRange(range, resolved, nowUs))}
-									/>
+			{state.trace > 0 ? (
+				<TraceScreen key={state.trace} state={state} go={go} theme={theme} />
+			) : (
+				<main>
+					<section class="over-time" aria-label="Over time">
+						<GroupBy state={state} groupBy={groupBy} labels={labels} go={go} />
+						{series.data ? (
+							<Timeline
+								series={series.data}
+								theme={theme}
+								nowUs={nowUs}
+								legend={
+									series.data.groupBy === "reason" ? (
+										<ReasonLegend
+											series={series.data}
+											found={reasons.data}
+											parsed={parseSelector(state.query)}
+											theme={theme}
+											onToggle={(reason, isNot) =>
+												go({
+													query: toggleReason(
+														parseSelector(state.query),
+														reason,
+														isNot,
+													),
+												})
+											}
+										/>
+									) : null
 								}
-							>
-								{(tree) => (
-									<FlameView
-										tree={tree}
-										state={state}
-										go={go}
-										theme={theme}
-										isOld={flame.isOld}
-										labels={labels}
-										onOnlyRoot={(value) => pick(state.rootBy, value, false)}
-									/>
-								)}
-							</Answer>
+								isOld={series.isOld}
+								onBrush={(a, b) => setRange(brushedRange(a, b))}
+								onWiden={() => setRange(widenRange(range, resolved, nowUs))}
+								onNarrow={() => setRange(narrowRange(range, resolved))}
+								onPick={(name, isNot) => pick(groupBy, name, isNot)}
+							/>
+						) : (
+							<div class="timeline-blank" />
 						)}
-						{state.tab === "table" && (
-							<Answer
-								loaded={top}
-								isEmpty={(table) => table.rows.length === 0}
-								empty={
-									<Empty
-										state={state}
-										resolved={resolved}
-										status={status.data}
-										go={go}
-										widen={() => setRange(widenRange(range, resolved, nowUs))}
-									/>
-								}
-							>
-								{(table) => (
-									<TableView
-										table={table}
-										state={state}
-										go={go}
-										theme={theme}
-										isOld={top.isOld}
-									/>
+					</section>
+					<div class="tab-row">
+						<Tabs tab={state.tab} go={go} />
+						{isWaiting && state.tab !== "status" && (
+							<div class="tab-tools">
+								<HideIdle selection={selection} beat={beat} go={go} />
+								{status.data?.sampling === true && (
+									<button
+										type="button"
+										class="button small"
+										onClick={() => setAsking(true)}
+									>
+										Trace exactly…
+									</button>
 								)}
-							</Answer>
-						)}
-						{state.tab === "status" && (
-							<Answer loaded={status} isEmpty={() => false} empty={null}>
-								{(s) => <StatusView status={s} state={state} go={go} />}
-							</Answer>
+								{!state.hasSide && (
+									<button
+										type="button"
+										class="button small"
+										onClick={() => go({ hasSide: true })}
+									>
+										Waits on
+									</button>
+								)}
+							</div>
 						)}
 					</div>
-					{isWaiting && state.hasSide && state.tab !== "status" && (
-						<WaitsOn selection={selection} beat={beat} go={go} />
-					)}
-				</div>
-			</main>
+					<div class="answer-row">
+						<div class="answer" id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
+							{state.tab === "flame" && (
+								<Answer
+									loaded={flame}
+									isEmpty={(tree) => tree.totalNs === 0}
+									empty={
+										<Empty
+											state={state}
+											resolved={resolved}
+											status={status.data}
+											go={go}
+											widen={() => setRange(widenRange(range, resolved, nowUs))}
+										/>
+									}
+								>
+									{(tree) => (
+										<FlameView
+											tree={tree}
+											state={state}
+											go={go}
+											theme={theme}
+											isOld={flame.isOld}
+											labels={labels}
+											onOnlyRoot={(value) =>
+												pick(
+													state.rootBy,
+													value === `[no ${state.rootBy}]` ? "" : value,
+													false,
+												)
+											}
+										/>
+									)}
+								</Answer>
+							)}
+							{state.tab === "table" && (
+								<Answer
+									loaded={top}
+									isEmpty={(table) => table.rows.length === 0}
+									empty={
+										<Empty
+											state={state}
+											resolved={resolved}
+											status={status.data}
+											go={go}
+											widen={() => setRange(widenRange(range, resolved, nowUs))}
+										/>
+									}
+								>
+									{(table) => (
+										<TableView
+											table={table}
+											state={state}
+											go={go}
+											theme={theme}
+											isOld={top.isOld}
+										/>
+									)}
+								</Answer>
+							)}
+							{state.tab === "status" && (
+								<Answer loaded={status} isEmpty={() => false} empty={null}>
+									{(s) => <StatusView status={s} state={state} go={go} />}
+								</Answer>
+							)}
+						</div>
+						{isWaiting && state.hasSide && state.tab !== "status" && (
+							<WaitsOn selection={selection} beat={beat} go={go} />
+						)}
+					</div>
+				</main>
+			)}
+			{isAsking && <TraceDialog query={state.query} go={go} onClose={() => setAsking(false)} />}
 			{failed && <Trouble loaded={failed} />}
 		</>
 	);

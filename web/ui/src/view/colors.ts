@@ -62,7 +62,7 @@ type Lch = readonly [lightness: number, chroma: number, hue: number];
  * for the eye that tells them worst: normal, or without one kind of cone (Machado, Oliveira and
  * Fernandes 2009). All of a theme carry its text. */
 const REASON_COLORS: Readonly<Record<string, readonly [light: Lch, dark: Lch]>> = {
-	"": [
+	running: [
 		[0.73, 0.115, 52],
 		[0.545, 0.115, 52],
 	],

@@ -27,7 +27,7 @@ interface Props {
 	readonly go: Go;
 	readonly theme: Theme;
 	readonly isOld: boolean /* another answer is on its way */;
-	readonly labels: readonly string[] /* what the root can be split by */;
+	readonly labels: readonly string[] | null /* what the root can be split by; null: frames are fixed */;
 	readonly onOnlyRoot: (value: string) => void /* of the label at the root */;
 }
 
@@ -60,22 +60,36 @@ interface Acting {
 	readonly go: Go;
 	readonly zoomTo: (node: number) => void;
 	readonly onOnlyRoot: (value: string) => void;
+	readonly isFixed: boolean /* the selection cannot be changed from here */;
 }
 
 const HOME: Partial<UrlState> = { zoom: "", span: WHOLE };
 
 /* What the menu of a frame offers. */
-function frameActions(node: number, { tree, state, go, zoomTo, onOnlyRoot }: Acting): MenuAction[] {
+function frameActions(node: number, acting: Acting): MenuAction[] {
+	const { tree, go, zoomTo, isFixed } = acting;
 	const name = nameOf(tree, node);
-	const actions: MenuAction[] = [{ name: "Zoom to this frame", hint: "Enter", run: () => zoomTo(node) }];
+	return [
+		{ name: "Zoom to this frame", hint: "Enter", run: () => zoomTo(node) },
+		...(hasFunction(tree, node)
+			? [{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) }]
+			: []),
+		...(isFixed ? [] : selectingActions(node, acting)),
+		{ name: "Copy name", hint: "c", run: () => copy(name) },
+	];
+}
+
+/* Those that change what is selected. */
+function selectingActions(node: number, { tree, state, go, onOnlyRoot }: Acting): MenuAction[] {
+	const name = nameOf(tree, node);
+	const actions: MenuAction[] = [];
 	if (hasFunction(tree, node))
 		actions.push(
 			{
 				name: `Only stacks with this ${FRAMES[state.frames].one}`,
 				hint: "f",
-				run: () => go({ focus: name, zoom: "", span: WHOLE }),
+				run: () => go({ focus: name, ...HOME }),
 			},
-			{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) },
 			{ name: "Show in table", run: () => go({ tab: "table", filter: exactSearch(name) }) },
 		);
 	const reason = reasonOfNode(tree, node);
@@ -86,7 +100,7 @@ function frameActions(node: number, { tree, state, go, zoomTo, onOnlyRoot }: Act
 		});
 	if (state.rootBy && tree.depth[node] === 1)
 		actions.push({ name: `Only ${state.rootBy} ${name}`, run: () => onOnlyRoot(name) });
-	return [...actions, { name: "Copy name", hint: "c", run: () => copy(name) }];
+	return actions;
 }
 
 interface Keying extends Acting {
@@ -116,7 +130,7 @@ function frameKeys(k: Keying): Readonly<Record<string, () => void>> {
 		Escape: () => k.zoomTo(0),
 		"+": () => k.zoomBy(0.7),
 		"-": () => k.zoomBy(1 / 0.7),
-		f: () => isFunction && go({ focus: name, zoom: "", span: WHOLE }),
+		f: () => isFunction && !k.isFixed && go({ focus: name, zoom: "", span: WHOLE }),
 		h: () => isFunction && go({ search: exactSearch(name) }),
 		c: () => copy(name),
 		m: k.openMenu,
@@ -208,12 +222,9 @@ export function FlameView({ tree, state, go, theme, isOld, labels, onOnlyRoot }:
 		if (box) setMenu({ node: focused, place: { x: Math.max(0, box.left) + 20, y: box.top + 20 } });
 	};
 	const isFlame = state.layout === "flame";
+	const acting: Acting = { tree, state, go, zoomTo, onOnlyRoot, isFixed: labels === null };
 	const keys = frameKeys({
-		tree,
-		state,
-		go,
-		zoomTo,
-		onOnlyRoot,
+		...acting,
 		focused,
 		zoomed,
 		move,
@@ -298,7 +309,7 @@ export function FlameView({ tree, state, go, theme, isOld, labels, onOnlyRoot }:
 						zoomed={zoomed}
 						frames={state.frames}
 						place={menu.place}
-						actions={frameActions(menu.node, { tree, state, go, zoomTo, onOnlyRoot })}
+						actions={frameActions(menu.node, acting)}
 						onClose={() => (setMenu(null), elements.current.tree?.focus({ preventScroll: true }))}
 					/>
 				)}
@@ -324,7 +335,7 @@ interface BarProps {
 	readonly found: Matches | null;
 	readonly fault: string;
 	readonly theme: Theme;
-	readonly labels: readonly string[];
+	readonly labels: readonly string[] | null;
 }
 
 const KEYS: readonly (readonly [string, string])[] = [
@@ -388,8 +399,8 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme, labels }: BarP
 					</li>
 				))}
 			</ul>
-			<FramesPicker frames={state.frames} go={go} />
-			<RootPicker state={state} labels={labels} go={go} />
+			{labels && <FramesPicker frames={state.frames} go={go} />}
+			{labels && <RootPicker state={state} labels={labels} go={go} />}
 			<div class="segments" role="group" aria-label="Root">
 				{(["icicle", "flame"] as const).map((layout) => (
 					<button

@@ -68,7 +68,7 @@ function reasonsOf({ series, found }: ReasonProps): readonly LabelValue[] {
 }
 
 function hintOf(reason: string, totalUs: number, isFree: boolean): string {
-	const what = `${reasonTitle(reason)}: ${reasonText(reason) || "on a CPU"}. ${formatNs(totalUs * 1e3)}.`;
+	const what = `${reasonTitle(reason)}: ${reasonText(reason)}. ${formatNs(totalUs * 1e3)}.`;
 	return `${what}\nClick: ${isFree ? "all again" : "only this"}. With Shift: all but this.`;
 }
 

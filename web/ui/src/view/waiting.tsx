@@ -5,7 +5,7 @@
 import type { JSX } from "preact";
 import { type LabelValue, type Selection, fetchLabelValues } from "../api";
 import { formatNs, formatShare } from "../model/format";
-import { hidesIdle, withIdleHidden, withoutLabel } from "../model/reasons";
+import { REASONS, RUNNING, hidesIdle, withIdleHidden, withoutLabel } from "../model/reasons";
 import { parseSelector, selectorText, withCondition } from "../model/selector";
 import { isLive } from "../model/timerange";
 import { type Go, type Loaded, useLoad } from "./hooks";
@@ -59,8 +59,19 @@ export function HideIdle({ selection, beat, go }: Props): JSX.Element {
 
 const VALUES = 12;
 
+/* Waited on whatever, by all that the selector means otherwise. */
+function useWaitedUs(selection: Selection, beat: number): number {
+	const query = withoutLabel(parseSelector(selection.query), "waits_on");
+	const asked: Selection = { ...selection, query };
+	const reasons = useLoad(`waited ${JSON.stringify(asked)}`, beat, isLive(selection), (signal) =>
+		fetchLabelValues(asked, "reason", REASONS.length, signal),
+	);
+	return (reasons.data ?? []).reduce((sum, r) => sum + (r.value === RUNNING ? 0 : r.totalUs), 0);
+}
+
 /* What the selected threads wait on, most time first; a click selects. */
 export function WaitsOn({ selection, beat, go }: Props): JSX.Element {
+	const waitedUs = useWaitedUs(selection, beat);
 	const values = useValuesBeside(selection, "waits_on", VALUES + 1, beat);
 	const parsed = parseSelector(selection.query);
 	const conditions = parsed.ok ? parsed.conditions : [];
@@ -73,7 +84,6 @@ export function WaitsOn({ selection, beat, go }: Props): JSX.Element {
 				: selectorText(withCondition(conditions, { label: "waits_on", op: "=", value })),
 		});
 	const named = (values.data ?? []).filter(({ value }) => value !== "").slice(0, VALUES);
-	const total = (values.data ?? []).reduce((sum, { totalUs }) => sum + totalUs, 0);
 	const most = Math.max(1, ...named.map(({ totalUs }) => totalUs));
 	return (
 		<aside class="waits-on" aria-label="Waits on">
@@ -105,7 +115,9 @@ export function WaitsOn({ selection, beat, go }: Props): JSX.Element {
 						>
 							<span class="value-bar" style={{ width: `${(100 * totalUs) / most}%` }} />
 							<span class="value-name">{value}</span>
-							<span class="value-share">{formatShare(totalUs, total)}</span>
+							<span class="value-share">
+								{formatShare(totalUs, Math.max(waitedUs, totalUs))}
+							</span>
 						</button>
 					</li>
 				))}

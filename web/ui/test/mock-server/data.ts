@@ -485,7 +485,7 @@ export const LABELS = ["comm", "host", "pid", "service_name"];
 export const WAIT_LABELS = ["idle", "reason", "waits_on"];
 
 export function labelOf(label: string, comm: string, wait: Wait | null): string {
-	if (label === "reason") return wait?.reason ?? "";
+	if (label === "reason") return wait?.reason ?? "running";
 	if (label === "waits_on") return wait?.waitsOn ?? "";
 	if (label === "idle") return wait?.isIdle ? "true" : "";
 	if (label === "comm") return comm;

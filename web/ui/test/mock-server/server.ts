@@ -19,6 +19,7 @@ import {
 	sources,
 	topRows,
 } from "./data";
+import { Traces } from "./trace";
 import type { Wait } from "./waits";
 
 const CSP =
@@ -314,29 +315,38 @@ async function serveFile(options: MockOptions, path: string, response: ServerRes
 	}
 }
 
-function serveApi(mock: Mock, options: MockOptions, url: URL, response: ServerResponse): void {
+interface Served {
+	readonly mock: Mock;
+	readonly options: MockOptions;
+	readonly traces: Traces;
+}
+
+function serveApi(served: Served, method: string, url: URL, response: ServerResponse): void {
+	const { mock, options, traces } = served;
 	mock.asked.push(url.pathname + url.search);
 	const fail = (code: number, name: string, message: string): void =>
 		send(response, code, "application/json", JSON.stringify({ error: { code: name, message } }));
 	if (mock.fails) return fail(503, "unavailable", "The store is being opened.");
 	try {
-		const body = answer(
-			url.pathname.replace("/api/v1/", ""),
-			url.searchParams,
-			options.nowUs ?? Date.now() * 1000,
-			options,
-		);
-		if (Buffer.isBuffer(body)) send(response, 200, "application/octet-stream", body);
-		else send(response, 200, "application/json", JSON.stringify(body));
+		const path = url.pathname.replace("/api/v1/", "");
+		const nowUs = options.nowUs ?? Date.now() * 1000;
+		const { code, body } = traces.answer(method, path, url.searchParams, nowUs) ?? {
+			code: 200,
+			body: answer(path, url.searchParams, nowUs, options),
+		};
+		if (Buffer.isBuffer(body)) send(response, code, "application/octet-stream", body);
+		else send(response, code, "application/json", JSON.stringify(body));
 	} catch (error) {
 		fail(400, "bad_request", error instanceof Error ? error.message : String(error));
 	}
 }
 
 export async function startMock(options: MockOptions): Promise<Mock> {
+	const traces = new Traces();
 	const server: Server = createServer((request: IncomingMessage, response: ServerResponse) => {
 		const url = new URL(request.url ?? "/", "http://mock");
-		if (url.pathname.startsWith("/api/v1/")) serveApi(mock, options, url, response);
+		if (url.pathname.startsWith("/api/v1/"))
+			serveApi({ mock, options, traces }, request.method ?? "GET", url, response);
 		else void serveFile(options, url.pathname, response);
 	});
 	await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));

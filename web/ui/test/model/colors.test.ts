@@ -98,7 +98,7 @@ describe.each(["light", "dark"] as const)("reasons in the %s theme", (theme: The
 			).toBeGreaterThan(1.15);
 	});
 	test("running is the colour of a CPU line; a reason that is not known is other", () => {
-		expect(contrast(reasonColor(theme, ""), lineColor(theme, 0))).toBeLessThan(1.5);
+		expect(contrast(reasonColor(theme, "running"), lineColor(theme, 0))).toBeLessThan(1.5);
 		expect(reasonColor(theme, "new")).toBe(reasonColor(theme, "other"));
 	});
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Kind, decodeFlameTable } from "../../src/model/calltree";
 import {
 	REASONS,
+	RUNNING,
 	hidesIdle,
 	onlyReason,
 	reasonOfFrame,
@@ -24,7 +25,7 @@ describe("the words", () => {
 	const known = [...source.matchAll(/\{"(\w+)", "([^"]+)"\}/g)].map(([, name, text]) => [name, text]);
 	test("are those of the server", () => {
 		expect(known.length).toBe(14);
-		const ours = REASONS.filter(({ name }) => name !== "").map(({ name, text }) => [name, text]);
+		const ours = REASONS.filter(({ name }) => name !== RUNNING).map(({ name, text }) => [name, text]);
 		expect([...ours].sort()).toEqual([...known].sort());
 	});
 	test("have a place each, and what is unknown has none", () => {
@@ -37,13 +38,12 @@ describe("the words", () => {
 	test("are read aloud with spaces", () => {
 		expect(reasonTitle("run_queue")).toBe("run queue");
 		expect(reasonTitle("io_uring")).toBe("io_uring"); /* a name */
-		expect(reasonTitle("")).toBe("running");
 	});
 	test("the made-up machine has them all", () => {
 		const all = new Set(WAITS.map(({ reason }) => reason));
 		expect([...all].sort()).toEqual(
 			REASONS.map(({ name }) => name)
-				.filter(Boolean)
+				.filter((name) => name !== RUNNING)
 				.sort(),
 		);
 	});
@@ -58,6 +58,7 @@ describe("frames that are reasons", () => {
 		["[]", Kind.Mark, ""],
 		["lock", Kind.Mark, ""],
 		["[lock] ", Kind.Mark, ""],
+		["[running]", Kind.Mark, ""],
 		["[lock", Kind.Mark, ""],
 	])("%s of kind %d", (name, kind, reason) => expect(reasonOfFrame(name, kind)).toBe(reason));
 	test("in a tree", () => {
@@ -83,7 +84,7 @@ describe("a click on a reason", () => {
 		['{reason="lock"}', "disk", true, '{reason!="disk"}'],
 		['{reason=~"l.*"}', "lock", false, '{reason="lock"}'],
 		['{reason=~"l.*"}', "lock", true, '{reason=~"l.*",reason!="lock"}'],
-		["{}", "", false, '{reason=""}'],
+		["{}", "running", false, '{reason="running"}'],
 		["{broken", "lock", false, "{}"],
 	])("%s, %s, but it: %s", (query, name, isNot, wanted) =>
 		expect(toggleReason(parseSelector(query), name, isNot)).toBe(wanted),

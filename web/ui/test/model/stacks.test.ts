@@ -7,7 +7,9 @@ test("nothing walked", () => {
 });
 
 test("reasons, most first, without those that did not happen", () => {
-	expect(stackQuality({ complete: 90, "too deep": 1, "no unwind info": 9, "no user stack": 5, odd: 0 })).toEqual({
+	expect(
+		stackQuality({ complete: 90, "too deep": 1, "no unwind info": 9, "no user stack": 5, odd: 0 }),
+	).toEqual({
 		walked: 100,
 		whole: 90,
 		cut: [

@@ -56,9 +56,11 @@ describe("stackSeries", () => {
 		expect(stack.cores[2]).toEqual([0.4, 0.4, null, 0.5]);
 	});
 	test("reasons are all there, in their own order, running at the bottom", () => {
-		const lines = ["other", "sleep", "lock", "", "run_queue"].map((name) => line(name, 1, 1, 0, 1));
+		const lines = ["other", "sleep", "lock", "running", "run_queue"].map((name) =>
+			line(name, 1, 1, 0, 1),
+		);
 		const stack = stackSeries({ ...S, type: "wall", groupBy: "reason", lines }, 2);
-		expect(stack.names).toEqual(["", "run_queue", "lock", "sleep", "other"]);
+		expect(stack.names).toEqual(["running", "run_queue", "lock", "sleep", "other"]);
 	});
 	test("nothing at all", () => {
 		expect(stackSeries({ ...S, lines: [] })).toMatchObject({ names: [], tops: [], highest: 0 });
