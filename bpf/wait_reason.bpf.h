@@ -1,6 +1,6 @@
 /*
  * wait_reason: what a task that is not running waits for, as far as its state and its system call
- * tell. What cannot be read stays 0.
+ * tell. What cannot be read stays 0. Memory is read as stacks are (READ_TASK).
  */
 #pragma once
 #include <asm/unistd.h>
@@ -12,6 +12,7 @@
 
 #include "bpf/abi.h"
 #include "bpf/compat.bpf.h"
+#include "bpf/stack.bpf.h"
 
 /* Newer than the headers of the oldest system this is built on. */
 #define NR_FUTEX_WAITV 449
@@ -140,6 +141,9 @@ static __always_inline void note_reason(struct rec_wait *wait, struct task_struc
 		wait->object = wait->args[0];
 	wait->file_mode = 0;
 	__builtin_memset(&wait->socket, 0, sizeof(wait->socket));
+	/* Of several: struct futex_waitv of <linux/futex.h>, uaddr second. */
+	if (wait->syscall == NR_FUTEX_WAITV)
+		READ_TASK(task, &wait->object, sizeof(wait->object), wait->args[0] + 8);
 	if (takes_file(wait->syscall))
 		note_file(wait, task, wait->args[0]);
 }

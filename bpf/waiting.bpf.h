@@ -281,14 +281,6 @@ static __always_inline __u32 read_registers(struct scratch *scratch, struct task
 	return !bpf_probe_read_kernel(&scratch->regs, sizeof(scratch->regs), regs);
 }
 
-/* Futexes of FUTEX_WAITV are in an array: struct futex_waitv of <linux/futex.h>, uaddr second. */
-static __always_inline void note_futexes(struct rec_wait *wait, struct task_struct *task)
-{
-	if (wait->syscall == NR_FUTEX_WAITV)
-		bpf_copy_from_user_task(&wait->object, sizeof(wait->object),
-					(void *)(wait->args[0] + 8), task, 0);
-}
-
 static __always_inline void fill_stack(struct scratch *scratch, __u32 number,
 				       struct task_struct *task, struct waiter *waiter)
 {
@@ -307,11 +299,8 @@ static __always_inline void fill_stack(struct scratch *scratch, __u32 number,
 	else
 		has_registers = read_registers(scratch, task) && scratch->regs.rsp;
 	note_reason(&waiter->account.wait, task, has_registers ? &scratch->regs : 0);
-	if (has_registers) {
-		note_futexes(&waiter->account.wait, task);
-		if (!compat_in_execve(task))
-			walk_other(scratch, number, task);
-	}
+	if (has_registers && !compat_in_execve(task))
+		walk_other(scratch, number, task);
 	end_walk(scratch);
 }
 

@@ -29,6 +29,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct switcher {
 	__u64 out_mono_ns; /* when it left the CPU; 0: it was not seen to */
+	__u64 run_ns;      /* its CPU time then */
 	__u64 place;
 	__u32 chance;
 	__u32 is_captured; /* the wait under way has its stack in account.wait */
@@ -183,7 +184,8 @@ static __always_inline void capture(struct switcher *switcher, void *ctx, struct
 	}
 	if (send_stack(scratch))
 		return;
-	switcher->tries = 0;
+	if (!wants_tail(scratch->rec.walk_end))
+		switcher->tries = 0;
 	switcher->generation = look_at_controls().stack_generation;
 	switcher->is_captured = 1;
 	wait->since_mono_ns = switcher->out_mono_ns;
@@ -197,42 +199,61 @@ static __always_inline __u32 is_sampled(struct task_struct *task)
 	       is_followed(task->tgid);
 }
 
-static __always_inline void leave_cpu(void *ctx, struct task_struct *task, __u32 is_preempted,
-				      __u64 now_mono_ns)
-{
-	struct switcher *switcher = get_switcher(task->pid);
-	if (!switcher)
-		return;
-	switcher->is_captured = 0;
-	switcher->out_mono_ns = now_mono_ns;
-	switcher->place = place_of(task, is_preempted);
-	switcher->chance = chance_of(switcher);
-	if ((bpf_get_prandom_u32() & (CERTAIN - 1)) < switcher->chance)
-		capture(switcher, ctx, task, is_preempted);
-}
-
 /* User space forgets stacks in two generations. */
 static __always_inline __u32 is_stack_known(const struct switcher *switcher)
 {
 	return look_at_controls().stack_generation - switcher->generation < 2;
 }
 
-static __always_inline void enter_cpu(__u32 tid, __u64 now_mono_ns)
+static __always_inline void add_credit(struct switcher *switcher, __u64 now_mono_ns, __u64 run_ns)
 {
-	struct switcher *switcher = find_switcher(tid);
-	if (!switcher || !switcher->out_mono_ns)
-		return;
+	struct wait_account *account = &switcher->account;
+	if (account->until_mono_ns)
+		account->credit_ns += now_mono_ns - account->until_mono_ns - run_ns;
+	account->until_mono_ns = now_mono_ns;
+}
+
+static __always_inline void end_wait(struct switcher *switcher, __u64 now_mono_ns)
+{
 	__u64 waited_ns = now_mono_ns - switcher->out_mono_ns;
 	count(STAT_WAIT_VISITS, 1);
 	switcher->out_mono_ns = 0;
-	switcher->account.until_mono_ns = now_mono_ns;
-	switcher->account.credit_ns += waited_ns;
+	add_credit(switcher, now_mono_ns, 0);
 	learn(switcher, waited_ns);
 	if (!switcher->is_captured || !is_stack_known(switcher))
 		return;
 	switcher->account.stands_ns = waited_ns * CERTAIN / switcher->chance;
 	give_share(&switcher->account, 0);
 	send_wait(&switcher->account);
+}
+
+static __always_inline void enter_cpu(__u32 tid, __u64 now_mono_ns)
+{
+	struct switcher *switcher = find_switcher(tid);
+	if (switcher && switcher->out_mono_ns)
+		end_wait(switcher, now_mono_ns);
+}
+
+static __always_inline void leave_cpu(void *ctx, struct task_struct *task, __u32 is_preempted,
+				      __u64 now_mono_ns)
+{
+	struct switcher *switcher = get_switcher(task->pid);
+	if (!switcher)
+		return;
+	__u64 ran_ns = task->se.sum_exec_runtime - switcher->run_ns;
+	/* It came back unseen: some hosts hide the switches from threads of their own. What it ran
+	 * since tells when. */
+	if (switcher->out_mono_ns)
+		end_wait(switcher, now_mono_ns - ran_ns);
+	/* Of what was between, it did not run all: a hypervisor or interrupts did. */
+	add_credit(switcher, now_mono_ns, ran_ns);
+	switcher->run_ns += ran_ns;
+	switcher->is_captured = 0;
+	switcher->out_mono_ns = now_mono_ns;
+	switcher->place = place_of(task, is_preempted);
+	switcher->chance = chance_of(switcher);
+	if ((bpf_get_prandom_u32() & (CERTAIN - 1)) < switcher->chance)
+		capture(switcher, ctx, task, is_preempted);
 }
 
 SEC("tp_btf/sched_switch")
