@@ -41,7 +41,8 @@ enum stack_flag {
 	STACK_KTHREAD = 1 << 2,    /* a kernel thread: there is no user part */
 	STACK_TAIL = 1 << 3,       /* struct rec_tail follows the frames */
 	STACK_ONLY = 1 << 4,       /* no sample: records to come name the stack by its hash */
-	/* With STACK_ONLY and STACK_TAIL: mappings or rows are missing, and when they are there the
+	/* With STACK_ONLY and STACK_TAIL one record to come names the stack, by a hash that no other
+	 * has; but with STACK_WANT: mappings or rows are missing, and when they are there the
 	 * stack is walked anew. No record will name this one. */
 	STACK_WANT = 1 << 5,
 };

@@ -53,8 +53,10 @@ enum wanted_state {
 /* Where bpf_get_stack() begins is a few calls into the tracing itself. */
 #define MAX_LEADING_FRAMES 16
 
-/* Asking for rows copies a piece of stack with the run queue locked: not more often than this. */
-#define WANT_EVERY_NS 1000000ULL
+/* A tail is copied with the run queue locked: not more often than this on a CPU, but for some in a row
+ * when processes are new. */
+#define TAIL_EVERY_NS 250000ULL
+#define TAIL_BURST_NS (64 * TAIL_EVERY_NS)
 
 enum fate {
 	FATE_UNSAMPLED,
@@ -110,8 +112,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64); /* when rows were last asked for */
-} trace_wants SEC(".maps");
+	__type(value, __u64); /* when the next tail is due */
+} trace_tails SEC(".maps");
 
 static __always_inline void note(__u32 stat)
 {
@@ -253,20 +255,28 @@ static __always_inline void fill_user(struct scratch *scratch, __u32 cpu, struct
 	end_walk(scratch);
 }
 
-/* The rows that this walk lacks, for those to come. */
-static __always_inline void want_rows(struct scratch *scratch, struct task_struct *task,
-				      __u64 now_mono_ns)
+/* A walk that lacks rows: user space goes on with it, and has them loaded for those to come. Such a
+ * stack is one wait's alone. 0, or it was not sent. */
+static __always_inline __u64 send_tail(struct scratch *scratch, struct task_struct *task,
+				       __u64 hash, __u64 now_mono_ns)
 {
 	__u32 zero = 0;
 	struct rec_stack *rec = &scratch->rec;
-	__u64 *wanted_mono_ns = bpf_map_lookup_elem(&trace_wants, &zero);
-	if (!wanted_mono_ns || now_mono_ns - *wanted_mono_ns < WANT_EVERY_NS)
-		return;
-	*wanted_mono_ns = now_mono_ns;
-	rec->flags |= STACK_ONLY | STACK_TAIL | STACK_WANT;
+	__u64 *next_mono_ns = bpf_map_lookup_elem(&trace_tails, &zero);
+	if (!next_mono_ns || *next_mono_ns > now_mono_ns)
+		return 0;
+	if (*next_mono_ns < now_mono_ns - TAIL_BURST_NS)
+		*next_mono_ns = now_mono_ns - TAIL_BURST_NS;
+	*next_mono_ns += TAIL_EVERY_NS;
+	__u32 flags = rec->flags;
+	rec->flags |= STACK_ONLY | STACK_TAIL;
+	rec->sample.stack_hash = mix(mix(hash, now_mono_ns), rec->sample.tid) | 1;
 	__u32 frames = (__u32)rec->kernel_frames + rec->user_frames;
-	send_whole(scratch, record_bytes(rec) + fill_tail(scratch, task, frames),
-		   BPF_RB_FORCE_WAKEUP);
+	if (!send_whole(scratch, record_bytes(rec) + fill_tail(scratch, task, frames),
+			BPF_RB_FORCE_WAKEUP))
+		return rec->sample.stack_hash;
+	rec->flags = flags;
+	return 0;
 }
 
 /* After the kernel part: the user part, and the whole to user space. Returns its hash. */
@@ -280,14 +290,16 @@ static __always_inline __u64 take_rest(struct scratch *scratch, __u32 cpu, struc
 	rec->cgroup_id = bpf_get_current_cgroup_id();
 	fill_user(scratch, cpu, task);
 	__u64 hash = hash_stack(scratch);
+	__u64 own_hash =
+		wants_tail(rec->walk_end) ? send_tail(scratch, task, hash, now_mono_ns) : 0;
+	if (own_hash)
+		return own_hash;
 	rec->sample.stack_hash = hash;
 	if (intern_stack(hash) == INTERNED_NOW) {
 		rec->flags |= STACK_ONLY;
 		if (send_interned(scratch, record_bytes(rec)))
 			note(TRACE_STACKS_LOST);
 	}
-	if (wants_tail(rec->walk_end))
-		want_rows(scratch, task, now_mono_ns);
 	return hash;
 }
 

@@ -15,6 +15,7 @@
 #include "cli/limits.h"
 #include "cli/naming.h"
 #include "cli/output.h"
+#include "cli/record_exact.h"
 #include "cli/signals.h"
 #include "cli/waits.h"
 #include "profiler/profiler.h"
@@ -28,6 +29,7 @@ struct record_config {
 	uint64_t max_memory_bytes;
 	struct naming_config naming;
 	struct waits_config waits;
+	struct exact_config exact;
 	enum profile_type type;
 	pid_t pids[MAX_PIDS];
 	size_t pid_count;
@@ -38,6 +40,7 @@ struct recording {
 	struct profile *profile; /* all batches merged */
 	struct err failure;      /* of a merge, after which profile is not fit to be used; same */
 	uint64_t shown_samples;
+	struct exact_record exact;
 	char cache[PATH_MAX];
 };
 
@@ -76,6 +79,7 @@ static const struct option_spec record_options[] = {
 	 option_type, offsetof(struct record_config, type)},
 	NAMING_OPTIONS(struct record_config, naming),
 	WAITS_OPTIONS(struct record_config, waits),
+	EXACT_OPTIONS(struct record_config, exact),
 	{"pid", 'p', "PID,...", "only these processes and what they start", option_pids, 0},
 };
 
@@ -84,6 +88,7 @@ static void rename_merged(void *ctx, const char *build_id, const struct profile_
 {
 	struct recording *recording = ctx;
 	size_t renamed = 0;
+	exact_rename(&recording->exact, build_id, renamer);
 	pthread_mutex_lock(&recording->lock);
 	if (!recording->failure.code) {
 		int rc = profile_rename(recording->profile, build_id, renamer, &renamed);
@@ -111,6 +116,12 @@ static int merge(void *ctx, const struct profile *const *profiles, size_t profil
 	if (!rc)
 		__atomic_add_fetch(&recording->shown_samples, samples, __ATOMIC_RELAXED);
 	return rc;
+}
+
+static void take_switches(void *ctx, const struct named_switches *switches)
+{
+	struct recording *recording = ctx;
+	exact_take(&recording->exact, switches);
 }
 
 static void warn(void *ctx, const char *text)
@@ -235,20 +246,28 @@ static int take(const struct record_config *config, struct recording *recording,
 		.pid_count = config->pid_count,
 		.symbols = symbols,
 		.deliver = merge,
+		.switches = take_switches,
 		.warn = warn,
 		.ctx = recording,
 	};
 	waits_apply(&config->waits, &options);
 	options.skips_cpu = config->type == PROFILE_OFFCPU;
 	options.takes_waits = options.needs_waits = config->type != PROFILE_CPU;
+	if (config->exact.is_asked_for)
+		exact_apply(&options);
 	AUTO(profiler) profiler = NULL;
 	int rc = profiler_open(&profiler, &options, err);
+	if (!rc)
+		rc = exact_start(&recording->exact, &config->exact, profiler, err);
 	if (!rc && child)
 		rc = child_go(child, command, err);
 	if (rc)
 		return rc;
 	wait_for_end(config, recording, child);
+	rc = exact_stop(&recording->exact, err);
 	profiler_stop(profiler);
+	if (rc)
+		return rc;
 	wait_for_names(symbols);
 	struct sampler_stats stats;
 	profiler_stats(profiler, &stats);
@@ -268,7 +287,9 @@ static int write_out(const struct record_config *config, const struct recording 
 		rc = output_write(config->output, out.data, out.len_bytes, err);
 	if (!rc && isatty(STDERR_FILENO))
 		log_line(LOG_INFO, "%llu samples in %s",
-			 (unsigned long long)recording->shown_samples, config->output);
+			 (unsigned long long)(recording->exact.waits ? recording->exact.waits
+								     : recording->shown_samples),
+			 config->output);
 	return rc;
 }
 
@@ -296,6 +317,11 @@ static int record(struct record_config *config, char **command)
 			  &err);
 	naming_fini(&naming); /* renames what was merged */
 	if (!rc)
+		rc = exact_finish(&recording.exact, &config->exact, config->output != NULL,
+				  &recording.profile, &err);
+	profile = recording.profile;
+	exact_fini(&recording.exact);
+	if (!rc && config->output)
 		rc = write_out(config, &recording, &err);
 	if (rc)
 		log_line(LOG_ERROR, "%s", err.text);
@@ -308,19 +334,23 @@ static int record(struct record_config *config, char **command)
 
 static int run_record(int argc, char **argv)
 {
-	struct record_config config = {.output = "profile.pb.gz", .type = PROFILE_CPU};
+	struct record_config config = {.type = PROFILE_CPU};
 	struct err err = {0};
 	int first;
 	int code = options_parse(&command_record, &config, argc, argv, &first);
 	if (code >= 0)
 		return code;
-	if (output_check(config.output, &err))
+	if (!config.output && !config.exact.is_asked_for)
+		config.output = "profile.pb.gz";
+	if (config.output && output_check(config.output, &err))
 		return usage_error(&command_record, "%s", err.text);
 	if (config.type != PROFILE_CPU && config.waits.method &&
 	    !strcmp(config.waits.method, "off"))
 		return usage_error(&command_record,
 				   "--type %s is of what waits: not with --waiting off",
 				   profile_type_name(config.type));
+	if (exact_check(&config.exact, first < argc, &config.duration_ns, &err))
+		return usage_error(&command_record, "%s", err.text);
 	if (config.pid_count && first < argc)
 		return usage_error(&command_record, "give either --pid or a command");
 	return record(&config, first < argc ? argv + first : NULL);

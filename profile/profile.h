@@ -210,3 +210,15 @@ uint64_t profile_total_count(const struct profile *profile);
  * Order-free. Units must agree, else -EINVAL; after any other error `into` is fit
  * for profile_free() only. */
 int profile_merge(struct profile *into, const struct profile *from, struct err *err);
+
+/* Where the entries of another profile's tables are in this one, by their ids there. */
+struct profile_ids {
+	uint32_t *stacks;
+	uint32_t *threads;
+	uint32_t *waits;
+};
+
+/* Add the tables of `from` to `into`, and none of its samples. The caller ends *ids with
+ * profile_ids_fini(), after a failure, too. */
+int profile_merge_tables(struct profile *into, const struct profile *from, struct profile_ids *ids);
+void profile_ids_fini(struct profile_ids *ids);

@@ -243,6 +243,34 @@ static void merge_times(struct profile *into, const struct profile *from)
 		into->duration_ns = INT64_MAX;
 }
 
+static int merge_tables(struct translation *t)
+{
+	static int (*const passes[])(struct translation *) = {
+		merge_strings, merge_mappings,   merge_functions, merge_locations,
+		merge_stacks,  merge_label_sets, merge_threads,   merge_waits,
+	};
+	int rc = init_translation(t);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(passes); i++)
+		rc = passes[i](t);
+	return rc;
+}
+
+int profile_merge_tables(struct profile *into, const struct profile *from, struct profile_ids *ids)
+{
+	AUTO_FINI(fini_translation) struct translation t = {.from = from, .into = into};
+	int rc = merge_tables(&t);
+	*ids = (struct profile_ids){TAKE(t.stacks), TAKE(t.threads), TAKE(t.waits)};
+	return rc;
+}
+
+void profile_ids_fini(struct profile_ids *ids)
+{
+	free(ids->stacks);
+	free(ids->threads);
+	free(ids->waits);
+	*ids = (struct profile_ids){0};
+}
+
 int profile_merge(struct profile *into, const struct profile *from, struct err *err)
 {
 	const char *unit = profile_string(into, into->unit);
@@ -250,14 +278,8 @@ int profile_merge(struct profile *into, const struct profile *from, struct err *
 	if (strcmp(unit, from_unit))
 		return err_set(err, -EINVAL, "profiles in %.64s and %.64s cannot be merged", unit,
 			       from_unit);
-	static int (*const passes[])(struct translation *) = {
-		merge_strings, merge_mappings,   merge_functions, merge_locations,
-		merge_stacks,  merge_label_sets, merge_threads,   merge_waits,
-	};
 	AUTO_FINI(fini_translation) struct translation t = {.from = from, .into = into};
-	int rc = init_translation(&t);
-	for (size_t i = 0; !rc && i < ARRAY_LEN(passes); i++)
-		rc = passes[i](&t);
+	int rc = merge_tables(&t);
 	if (!rc)
 		rc = compact_samples(into);
 	if (!rc)

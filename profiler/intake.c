@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "profiler/stack_cache.h"
 
@@ -257,6 +258,17 @@ static void take_wait(struct intake *intake, const struct rec_wait *rec, bool is
 		lose(intake, &rec->sample, DROP_NO_MEMORY);
 }
 
+/* Stacks with a tail are named once. */
+static void forget_tails(struct intake *intake, const struct rec_switch *rec)
+{
+	const uint64_t hashes[] = {rec->wait.sample.stack_hash, rec->waker_hash};
+	for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
+		const struct cached_stack *cached = stack_cache_get(intake->cache, hashes[i]);
+		if (cached && cached->stack && cached->stack->tail)
+			stack_cache_remove(intake->cache, hashes[i]);
+	}
+}
+
 /* The stack of who woke it is worth waiting for, and not worth losing the switch for. */
 static void take_switch(struct intake *intake, const struct rec_switch *rec, bool is_last_try)
 {
@@ -272,6 +284,8 @@ static void take_switch(struct intake *intake, const struct rec_switch *rec, boo
 		take_orphan(intake, sample, is_last_try);
 	else if (add_switch(intake, rec, cached, waker))
 		lose(intake, sample, DROP_NO_MEMORY);
+	else
+		forget_tails(intake, rec);
 }
 
 /* The tail of a record that says it has one; NULL: it is not whole. */
@@ -282,6 +296,17 @@ static const struct rec_tail *tail_of(const struct rec_stack *rec, size_t frames
 	if (left_bytes < sizeof(*tail) || tail->slice_bytes != left_bytes - sizeof(*tail))
 		return NULL;
 	return tail;
+}
+
+/* For the one record that is to name it. */
+static int keep_tail(struct intake *intake, const struct rec_stack *rec, struct raw_stack *stack)
+{
+	int rc = stack_cache_put(intake->cache, rec, intake->generation);
+	struct cached_stack *cached = stack_cache_get(intake->cache, rec->sample.stack_hash);
+	if (rc || !cached || cached->stack)
+		return rc;
+	cached->stack = raw_stack_ref(stack);
+	return 0;
 }
 
 /* Such a stack is new every time, and belongs to no other sample; or, with STACK_WANT, to none. */
@@ -311,6 +336,8 @@ static int take_tail(struct intake *intake, const struct rec_stack *rec,
 	if (!raw_stack_add_tail(stack, tail, process, &intake->tail_bytes))
 		options->tail(options->ctx, stack);
 	int rc = 0;
+	if ((rec->flags & STACK_ONLY) && !(rec->flags & STACK_WANT))
+		rc = keep_tail(intake, rec, stack);
 	if (!(rec->flags & STACK_ONLY)) {
 		rc = place_thread(intake, process, rec->sample.tid, &sample.thread);
 		if (!rc)

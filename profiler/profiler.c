@@ -433,6 +433,22 @@ static uint64_t resident_bytes(void)
 	return fields == 2 ? resident_pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+void profiler_wait_delivered(struct profiler *profiler, uint64_t until_mono_ns)
+{
+	int64_t end_mono_ns = (int64_t)until_mono_ns + DELIVERY_WAIT_NS;
+	struct timespec end = {.tv_sec = end_mono_ns / NS_PER_S, .tv_nsec = end_mono_ns % NS_PER_S};
+	int rc = 0;
+	pthread_mutex_lock(&profiler->lock);
+	while (profiler->delivered_mono_ns < until_mono_ns && !rc && profiler->namer_runs)
+		rc = pthread_cond_timedwait(&profiler->has_delivered, &profiler->lock, &end);
+	pthread_mutex_unlock(&profiler->lock);
+}
+
+const struct sampler *profiler_sampler(const struct profiler *profiler)
+{
+	return profiler->sampler;
+}
+
 static void count_stacks(struct profiler *profiler, const uint64_t counts[static STAT_COUNT],
 			 struct sampler_stats *stats)
 {

@@ -20,6 +20,7 @@
 #include "profiler/waiting.h"
 
 struct profiler; /* opaque */
+struct sampler;
 
 struct profiler_options {
 	uint32_t rate_hz;    /* 0: 99 */
@@ -62,6 +63,11 @@ AUTO_DEFINE(profiler)
 /* Returns when all that threads waited up to now was delivered, or after some seconds: a wait that
  * goes on is told of every 10 s only. Any thread, not deliver()'s. */
 void profiler_flush_waits(struct profiler *profiler);
+
+/* Returns when everything that came until then was delivered, or after some seconds. Likewise. */
+void profiler_wait_delivered(struct profiler *profiler, uint64_t until_mono_ns);
+/* What takes the samples. Borrowed. */
+const struct sampler *profiler_sampler(const struct profiler *profiler);
 
 /* Any thread, any time between open and free. */
 void profiler_stats(struct profiler *profiler, struct sampler_stats *stats);

@@ -76,6 +76,11 @@ int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint
 	return rc;
 }
 
+void stack_cache_remove(struct stack_cache *cache, uint64_t hash)
+{
+	cached_stack_free(map_remove(&cache->by_hash, hash));
+}
+
 struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t hash)
 {
 	return map_get(&cache->by_hash, hash);
@@ -88,7 +93,7 @@ void cached_stack_touch(struct cached_stack *cached, uint32_t generation)
 
 int cached_stack_locate(struct cached_stack *cached, const struct process *process)
 {
-	if (cached->stack && cached->map_epoch == process->map_epoch)
+	if (cached->stack && (cached->stack->tail || cached->map_epoch == process->map_epoch))
 		return 0;
 	struct raw_ips ips = {cached->ips, cached->kernel_frames, cached->user_frames,
 			      cached->flags, cached->walk_end};

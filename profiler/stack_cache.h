@@ -40,12 +40,13 @@ AUTO_DEFINE(stack_cache)
 
 /* Keep a copy of the record, valid and size_bytes long. -ENOMEM; -ENOSPC: full. */
 int stack_cache_put(struct stack_cache *cache, const struct rec_stack *rec, uint32_t generation);
+void stack_cache_remove(struct stack_cache *cache, uint64_t hash); /* if it is there */
 /* NULL: not there. Borrowed until the next put or sweep. */
 struct cached_stack *stack_cache_get(const struct stack_cache *cache, uint64_t hash);
 /* A wait names a stack long after it was sent: as long as waits do, it stays. */
 void cached_stack_touch(struct cached_stack *cached, uint32_t generation);
 /* Find the places of its frames in the process as it is now, when that was not done or the
- * mappings changed. -ENOMEM. */
+ * mappings changed: with a tail they stay as they were. -ENOMEM. */
 int cached_stack_locate(struct cached_stack *cached, const struct process *process);
 /* Forget stacks last sent before generation. */
 void stack_cache_sweep(struct stack_cache *cache, uint32_t generation);

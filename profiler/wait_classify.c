@@ -499,6 +499,8 @@ void wait_site_read(struct wait_site *site, const struct wait_frames *frames)
 
 static enum wait_reason runnable_reason(const struct rec_wait *rec, const struct wait_site *site)
 {
+	if (rec->flags & WAIT_IS_THROTTLED)
+		return WAIT_THROTTLED;
 	if (site->runnable)
 		return site->runnable;
 	bool made_way = rec->syscall == SYS_sched_yield;

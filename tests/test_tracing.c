@@ -32,7 +32,6 @@ struct drained {
 	size_t wait_count, wait_cap;
 	uint64_t *stacks; /* hashes that went out whole */
 	size_t stack_count, stack_cap;
-	uint64_t wanted; /* stacks with missing rows */
 };
 
 static void take(void *ctx, const void *record, size_t size_bytes)
@@ -47,9 +46,6 @@ static void take(void *ctx, const void *record, size_t size_bytes)
 					       drained->wait_count, MAX_RECORDS),
 				 0);
 		memcpy(&drained->waits[drained->wait_count++], record, size_bytes);
-	} else if (stack->sample.kind == REC_STACK && stack->flags & STACK_WANT) {
-		assert_true(stack->flags & STACK_TAIL && stack->flags & STACK_ONLY);
-		drained->wanted++;
 	} else if (stack->sample.kind == REC_STACK) {
 		assert_int_equal(ARRAY_RESERVE(drained->stacks, drained->stack_cap,
 					       drained->stack_count, MAX_STACKS),
