@@ -2,13 +2,15 @@
  * pprof: a profile as google/pprof's profile.proto, gzipped, in both directions.
  *
  * Written: sample types samples/count then <type>/<unit> (one column when those are the same),
- * period type and default sample type <type>; samples with equal stack and thread are one, in
- * prefix order of the stacks, so that the bytes compress. Thread fields become labels pid, tid
- * (numbers), thread. Locations without lines get the name frames.h gives them. The first
- * mapping is the program that the heaviest samples ran. Wait reasons are not written.
+ * period type and default sample type <type>; samples with equal stack, thread and wait are
+ * one, in prefix order of the stacks, so that the bytes compress. Thread fields become labels
+ * pid, tid (numbers), thread; waits become labels reason, waits_on, idle, before all others of
+ * these names. Locations without lines get the name frames.h gives them. The first mapping is
+ * the program that the heaviest samples ran.
  * Read: any valid profile, gzipped or not; the default sample type's column (else the last)
  * becomes the weight, samples/count (when there) the count; labels become threads and label
- * sets, numbers as text without their unit. Addresses stay as they are in the file.
+ * sets, numbers as text without their unit. Of type offcpu or wall, a reason that we know makes
+ * it and the other two a wait. Addresses stay as they are in the file.
  * Field numbers and rules: https://github.com/google/pprof/blob/main/proto/profile.proto
  */
 #pragma once

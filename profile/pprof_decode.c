@@ -366,8 +366,40 @@ static int label_value(struct decoder *d, const Hearth__Pprof__Label *label, uin
 	return strtab_add_bytes(&d->profile->strings, d->name.data, d->name.len_bytes, value);
 }
 
+static bool is_running(const char *reason)
+{
+	return !strcmp(reason, WAIT_REASON_RUNNING);
+}
+
+/* Does the sample say why it waits, in words of ours? Only then its labels `waits_on` and `idle`
+ * are about that. WAIT_REASONS: it says that it does not wait. */
+static uint32_t reason_of(const struct decoder *d, const Hearth__Pprof__Sample *s)
+{
+	if (d->profile->type == PROFILE_CPU)
+		return WAIT_NONE;
+	for (size_t i = 0; i < s->n_label; i++) {
+		enum wait_reason reason;
+		const char *value = string_text(d, s->label[i]->str);
+		if (strcmp(string_text(d, s->label[i]->key), "reason"))
+			continue;
+		if (is_running(value))
+			return WAIT_REASONS;
+		return wait_reason_parse(value, &reason, NULL) ? WAIT_NONE : reason;
+	}
+	return WAIT_NONE;
+}
+
+static void read_wait_label(const struct decoder *d, const char *key, uint32_t value,
+			    struct profile_wait *wait)
+{
+	if (!strcmp(key, "waits_on"))
+		wait->waits_on = value;
+	else if (!strcmp(key, "idle"))
+		wait->is_idle = !strcmp(profile_string(d->profile, value), "true");
+}
+
 static int read_label(struct decoder *d, const Hearth__Pprof__Label *label,
-		      struct profile_thread *thread, size_t *count)
+		      struct profile_thread *thread, struct profile_wait *wait, size_t *count)
 {
 	struct profile_label added;
 	int rc = find_string(d, label->key, &added.key);
@@ -384,6 +416,10 @@ static int read_label(struct decoder *d, const Hearth__Pprof__Label *label,
 		thread->name = added.value;
 		return 0;
 	}
+	if (wait->reason && profile_is_wait_label(key)) {
+		read_wait_label(d, key, added.value, wait);
+		return 0;
+	}
 	for (size_t i = 0; i < *count; i++)
 		if (d->labels[i].key == added.key)
 			return err_set(d->err, -EBADMSG, "sample %zu has the label \"%.64s\" twice",
@@ -396,17 +432,23 @@ static int read_label(struct decoder *d, const Hearth__Pprof__Label *label,
 	return 0;
 }
 
-static int read_thread(struct decoder *d, const Hearth__Pprof__Sample *s, uint32_t *id)
+static int read_labels(struct decoder *d, const Hearth__Pprof__Sample *s,
+		       struct profile_sample *sample)
 {
 	struct profile_thread thread = {0};
+	struct profile_wait wait = {.reason = reason_of(d, s)};
 	size_t count = 0;
 	for (size_t i = 0; i < s->n_label; i++) {
-		int rc = read_label(d, s->label[i], &thread, &count);
+		int rc = read_label(d, s->label[i], &thread, &wait, &count);
 		if (rc)
 			return rc;
 	}
 	int rc = profile_add_label_set(d->profile, d->labels, (uint32_t)count, &thread.label_set);
-	return rc ? rc : profile_add_thread(d->profile, &thread, id);
+	if (!rc)
+		rc = profile_add_thread(d->profile, &thread, &sample->thread);
+	if (!rc && wait.reason < WAIT_REASONS)
+		rc = profile_add_wait(d->profile, &wait, &sample->wait);
+	return rc;
 }
 
 static int add_sample(struct decoder *d, const Hearth__Pprof__Sample *s)
@@ -423,7 +465,7 @@ static int add_sample(struct decoder *d, const Hearth__Pprof__Sample *s)
 	}
 	int rc = read_stack(d, s, &sample.stack);
 	if (!rc)
-		rc = read_thread(d, s, &sample.thread);
+		rc = read_labels(d, s, &sample);
 	return rc ? rc : profile_add_sample(d->profile, &sample);
 }
 

@@ -42,7 +42,7 @@ struct encoder {
 	bool *location_is_used; /* by location */
 	bool *function_is_used; /* by function */
 	struct mapping_use *mappings;
-	uint32_t *order; /* samples by stack, depth first, then by thread */
+	uint32_t *order; /* samples by stack, depth first, then by thread, then by wait */
 	uint64_t *chain; /* location ids of a sample */
 	size_t chain_cap;
 	int error; /* sticky */
@@ -191,19 +191,24 @@ static int weigh_programs(struct encoder *e)
 	return 0;
 }
 
+static size_t most(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Neighbours in this order share long prefixes, which compresses well. */
 static int order_samples(struct encoder *e)
 {
 	const struct profile *profile = e->profile;
 	size_t count = profile->sample_count;
-	size_t keys = profile->stack_count > profile->thread_count ? profile->stack_count
-								   : profile->thread_count;
+	size_t keys = most(profile->stack_count, most(profile->thread_count, profile->wait_count));
 	AUTO_MEM uint32_t *stacks = malloc(profile->stack_count * sizeof(*stacks));
 	AUTO_MEM uint32_t *positions = malloc(profile->stack_count * sizeof(*positions));
 	AUTO_MEM uint32_t *key = malloc((count + 1) * sizeof(*key));
+	AUTO_MEM uint32_t *by_wait = malloc((count + 1) * sizeof(*by_wait));
 	AUTO_MEM uint32_t *by_thread = malloc((count + 1) * sizeof(*by_thread));
 	AUTO_MEM uint32_t *starts = malloc((keys + 1) * sizeof(*starts));
-	if (!stacks || !positions || !key || !by_thread || !starts)
+	if (!stacks || !positions || !key || !by_wait || !by_thread || !starts)
 		return -ENOMEM;
 	int rc = preorder_stacks(profile, stacks);
 	if (rc)
@@ -211,8 +216,11 @@ static int order_samples(struct encoder *e)
 	for (size_t i = 0; i < profile->stack_count; i++)
 		positions[stacks[i]] = (uint32_t)i;
 	for (size_t i = 0; i < count; i++)
+		key[i] = profile->samples[i].wait;
+	group_by_key(count, NULL, key, profile->wait_count, starts, by_wait);
+	for (size_t i = 0; i < count; i++)
 		key[i] = profile->samples[i].thread;
-	group_by_key(count, NULL, key, profile->thread_count, starts, by_thread);
+	group_by_key(count, by_wait, key, profile->thread_count, starts, by_thread);
 	for (size_t i = 0; i < count; i++)
 		key[i] = positions[profile->samples[i].stack];
 	group_by_key(count, by_thread, key, profile->stack_count, starts, e->order);
@@ -234,7 +242,7 @@ static size_t chain_of(struct encoder *e, uint32_t stack)
 	return count;
 }
 
-enum { MAX_THREAD_LABELS = 3 }; /* pid, tid, thread */
+enum { MAX_FIELD_LABELS = 6 }; /* pid, tid, thread, reason, waits_on, idle */
 
 /* A label of that key, or NULL when there is one: a message may not have two. */
 static Hearth__Pprof__Label *add_label(Hearth__Pprof__Label *labels, size_t *count, int64_t key)
@@ -256,28 +264,41 @@ static void add_number(struct encoder *e, Hearth__Pprof__Label *labels, size_t *
 		label->num = value;
 }
 
-static void add_text(struct encoder *e, Hearth__Pprof__Label *labels, size_t *count, int64_t key,
-		     uint32_t string)
+/* key and value by their indexes in the message's string table */
+static void add_text(Hearth__Pprof__Label *labels, size_t *count, int64_t key, int64_t value)
 {
-	int64_t value = string_index(e, string);
 	/* An empty text cannot be told from the number 0, and means the same as no label. */
 	Hearth__Pprof__Label *label = value ? add_label(labels, count, key) : NULL;
 	if (label)
 		label->str = value;
 }
 
-static size_t thread_labels(struct encoder *e, const struct profile_thread *thread,
-			    Hearth__Pprof__Label *labels)
+static void wait_labels(struct encoder *e, uint32_t wait, Hearth__Pprof__Label *labels,
+			size_t *count)
+{
+	static const char *const keys[] = {"reason", "waits_on", "idle"};
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *value = profile_wait_label(e->profile, wait, keys[i]);
+		if (value)
+			add_text(labels, count, text_index(e, keys[i]), text_index(e, value));
+	}
+}
+
+static size_t labels_of(struct encoder *e, const struct profile_sample *sample,
+			Hearth__Pprof__Label *labels)
 {
 	const struct profile *profile = e->profile;
+	const struct profile_thread *thread = &profile->threads[sample->thread];
 	const struct profile_label_set *set = &profile->label_sets[thread->label_set];
 	size_t count = 0;
+	wait_labels(e, sample->wait, labels, &count);
 	add_number(e, labels, &count, "pid", thread->pid);
 	add_number(e, labels, &count, "tid", thread->tid);
-	add_text(e, labels, &count, text_index(e, "thread"), thread->name);
+	add_text(labels, &count, text_index(e, "thread"), string_index(e, thread->name));
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct profile_label *label = &profile->labels[set->first + i];
-		add_text(e, labels, &count, string_index(e, label->key), label->value);
+		add_text(labels, &count, string_index(e, label->key),
+			 string_index(e, label->value));
 	}
 	return count;
 }
@@ -289,11 +310,12 @@ static bool has_one_column(const struct profile *profile)
 	       !strcmp(profile_string(profile, profile->unit), "count");
 }
 
-static int write_sample(struct encoder *e, uint32_t stack, uint32_t thread_id, uint64_t count,
+/* One for all samples like it, with the sums of theirs. */
+static int write_sample(struct encoder *e, const struct profile_sample *like, uint64_t count,
 			int64_t weight)
 {
-	const struct profile_thread *thread = &e->profile->threads[thread_id];
-	size_t room = e->profile->label_sets[thread->label_set].count + MAX_THREAD_LABELS;
+	uint32_t label_set = e->profile->threads[like->thread].label_set;
+	size_t room = e->profile->label_sets[label_set].count + MAX_FIELD_LABELS;
 	AUTO_MEM Hearth__Pprof__Label *labels = malloc(room * sizeof(*labels));
 	AUTO_MEM Hearth__Pprof__Label **pointers = malloc(room * sizeof(*pointers));
 	if (!labels || !pointers)
@@ -303,9 +325,9 @@ static int write_sample(struct encoder *e, uint32_t stack, uint32_t thread_id, u
 	int64_t values[] = {count < INT64_MAX ? (int64_t)count : INT64_MAX, weight};
 	bool one = has_one_column(e->profile);
 	Hearth__Pprof__Sample sample = HEARTH__PPROF__SAMPLE__INIT;
-	sample.n_label = thread_labels(e, thread, labels);
+	sample.n_label = labels_of(e, like, labels);
 	sample.label = pointers;
-	sample.n_location_id = chain_of(e, stack);
+	sample.n_location_id = chain_of(e, like->stack);
 	sample.location_id = e->chain;
 	sample.value = one ? &values[1] : values;
 	sample.n_value = one ? 1 : 2;
@@ -322,12 +344,13 @@ static int write_samples(struct encoder *e)
 		uint64_t count = 0;
 		for (; i < profile->sample_count; i++) {
 			const struct profile_sample *next = &profile->samples[e->order[i]];
-			if (next->stack != first->stack || next->thread != first->thread)
+			if (next->stack != first->stack || next->thread != first->thread ||
+			    next->wait != first->wait)
 				break;
 			weight = sat_add_i64(weight, next->weight);
 			count = sat_add_u64(count, next->count);
 		}
-		int rc = write_sample(e, first->stack, first->thread, count, weight);
+		int rc = write_sample(e, first, count, weight);
 		if (rc)
 			return rc;
 	}

@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/buf.h"
+#include "symbolizer/rust_name.h"
 
 /* libiberty's own limit for C++ is 1 KiB, which names of templates pass; what it protects is
  * the stack, of which the worst names take some 200 bytes for each of theirs, and several times
@@ -19,6 +20,7 @@ enum {
 	MAX_READABLE_BYTES = 256 << 10,
 	SHORT_BYTES = 4 << 10, /* with these a caller's stack suffices */
 	LONG_STACK_BYTES = 256 << 20,
+	MAX_LIFETIMES = 64,
 };
 
 struct sink {
@@ -93,8 +95,12 @@ static char *demangle_d(const char *mangled)
 	return dlang_demangle(mangled, DMGL_PARAMS | DMGL_ANSI);
 }
 
+/* libiberty counts the lifetimes of for<'a, 'b> one by one, up to 2^64, also in the paths of which
+ * it prints nothing and so lets us not get away. */
 static char *demangle_itanium_or_rust(const char *mangled)
 {
+	if (mangled[1] == 'R' && rust_name_lifetimes(mangled) > MAX_LIFETIMES)
+		return NULL;
 	char *rust = print(print_rust, mangled); /* legacy ones look like C++ */
 	return rust || mangled[1] == 'R' ? rust : print(print_cxx, mangled);
 }

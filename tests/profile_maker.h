@@ -159,6 +159,19 @@ MAKER_UNUSED static struct profile *maker_random(unsigned *seed, uint32_t sample
 	return profile;
 }
 
+/* Gives samples random waits, one in four none. */
+MAKER_UNUSED static void maker_add_waits(unsigned *seed, struct profile *profile)
+{
+	static const char *const targets[] = {"", "futex 0x10", "tcp 10.0.0.2:1 -> 10.0.0.7:5432"};
+	for (size_t i = 0; i < profile->sample_count; i++) {
+		enum wait_reason reason = (enum wait_reason)(1 + maker_roll(seed, WAIT_OTHER));
+		const char *waits_on = targets[maker_roll(seed, 3)];
+		if (maker_roll(seed, 4))
+			profile->samples[i].wait =
+				maker_wait(profile, reason, waits_on, maker_roll(seed, 2));
+	}
+}
+
 static inline int maker_compare_lines(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

@@ -41,6 +41,7 @@ static const struct {
 	{"_RNqCs4fqI2P2rA04_11utf8_identsu30____7hkackfecea1cbdathfdh9hlq6y",
 	 "utf8_idents::საჭმელად_გემრიელი_სადილი"},
 	{"_RINvNtC3std3mem8align_ofdE", "std::mem::align_of::<f64>"},
+	{"_RINvC1a1fFG_RL0_hEuE", "a::f::<for<'a> fn(&'a u8)>"},
 	/* legacy: the hash is dropped */
 	{"_ZN4core3fmt9Formatter9write_str17h0123456789abcdefE", "core::fmt::Formatter::write_str"},
 	{"_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$3bar17h"
@@ -67,6 +68,9 @@ static const struct {
 	{"main@plt", NULL},
 	{"_Z@plt", NULL},
 	{"_RNvC", NULL},
+	/* libiberty counts to some billions for nothing */
+	{"_RMINvNtC3std3emm7et3emm7etFFFFFFGFFFFtt_ofr6", NULL},
+	{"_RNvMNvYFGzzzzzz_EuC1b1xl3bar", NULL},
 	{"_RB_", NULL},
 	{"_D99999999999999999999f", NULL},
 	{"_Z\xff\xfe", NULL},

@@ -153,6 +153,45 @@ static void labels_become_threads(void **state)
 	}
 }
 
+/* 14: what the profile's values are called, 15 reason, 16 the reason, 17 waits_on, 18 x, 19
+ * idle, 20 true. */
+#define WAIT_TABLES                                                                          \
+	"1{1:14 2:4} " STRINGS "6\"%s\" 6\"reason\" 6\"%s\" 6\"waits_on\" 6\"x\" 6\"idle\" " \
+	"6\"true\" " MAPPING LOCATIONS FUNCTIONS
+
+static void labels_become_waits(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *type, *reason;
+		const char *labels;
+		const char *dump;
+	} rows[] = {
+		{"offcpu", "lock", "3{1:15 2:16} 3{1:17 2:18} 3{1:19 2:20}", "0/0/ wait lock/x/1"},
+		{"wall", "lock", "3{1:19 2:20} 3{1:15 2:16} 3{1:17 2:18}", "0/0/ wait lock/x/1"},
+		{"off_cpu", "run_queue", "3{1:15 2:16} 3{1:8 2:9}",
+		 "0/0/ comm=cc1 wait run_queue//0"},
+		{"wall", "disk", "3{1:15 2:16} 3{1:19 2:18}", "0/0/ wait disk//0"},
+		{"wall", "running", "3{1:15 2:16}", "0/0/ wait //0"},
+		/* Not ours: plain labels. */
+		{"wall", "bored", "3{1:15 2:16} 3{1:19 2:20}",
+		 "0/0/ idle=true reason=bored wait //0"},
+		{"offcpu", "", "3{1:17 2:18} 3{1:19 2:20}", "0/0/ idle=true waits_on=x wait //0"},
+		{"offcpu", "Lock", "3{1:15 2:16}", "0/0/ reason=Lock wait //0"},
+		{"offcpu", "lock", "3{1:15 3:4}", "0/0/ reason=4 wait //0"},
+		{"cpu", "lock", "3{1:15 2:16} 3{1:19 2:20}", "0/0/ idle=true reason=lock wait //0"},
+		{"space", "lock", "3{1:15 2:16}", "0/0/ reason=lock wait //0"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[1024], dump[128];
+		snprintf(text, sizeof(text), WAIT_TABLES "2{2[2] %s}", rows[i].type, rows[i].reason,
+			 rows[i].labels);
+		snprintf(dump, sizeof(dump), "%s weight 2 count 1\n", rows[i].dump);
+		AUTO(profile) profile = decode_ok(text);
+		expect_dump(profile, dump);
+	}
+}
+
 static void broken_rules_are_named(void **state)
 {
 	(void)state;
@@ -436,9 +475,16 @@ static void random_profiles_survive(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 30; round++) {
 		unsigned seed = maker_seed(round);
+		static const enum profile_type types[] = {PROFILE_CPU, PROFILE_OFFCPU,
+							  PROFILE_WALL};
 		AUTO(profile) profile = maker_random(&seed, 1 + maker_roll(&seed, 200));
+		profile->type = types[round % 3];
+		profile->type_text = maker_string(profile, profile_type_name(profile->type));
+		if (profile->type != PROFILE_CPU)
+			maker_add_waits(&seed, profile);
 		AUTO(profile) expected = merged(profile);
 		AUTO(profile) back = encode_and_decode(profile);
+		assert_int_equal(back->type, profile->type);
 		AUTO_MEM char *want = maker_dump(expected);
 		AUTO_MEM char *got = maker_dump(back);
 		assert_string_equal(got, want);
@@ -452,6 +498,7 @@ int main(void)
 		cmocka_unit_test(order_and_form_of_fields),
 		cmocka_unit_test(columns),
 		cmocka_unit_test(labels_become_threads),
+		cmocka_unit_test(labels_become_waits),
 		cmocka_unit_test(broken_rules_are_named),
 		cmocka_unit_test(input_that_ends_early),
 		cmocka_unit_test(an_empty_profile),

@@ -165,6 +165,46 @@ static void counts_are_a_sample_type(void **state)
 	expect_part(text, "70 70.00% 70.00%         70 70.00%  burn_a");
 }
 
+/* 1 s on a CPU, 2 s of locks, 4 s of a database. */
+static struct profile *wall_profile(void)
+{
+	struct profile *profile = NULL;
+	assert_int_equal(profile_new(&profile, PROFILE_WALL), 0);
+	maker_sample(profile, "web", 1, "main;serve", 1000000000);
+	maker_waiting(profile, "web", 1, "main;serve", maker_wait(profile, WAIT_LOCK, "", true),
+		      2000000000);
+	maker_waiting(profile, "web", 1, "main;serve;ask_db",
+		      maker_wait(profile, WAIT_NETWORK, "tcp 10.0.0.7:5432", false), 4000000000);
+	return profile;
+}
+
+static void waits_are_tags(void **state)
+{
+	static const struct {
+		const char *option;
+		const char *total;
+	} rows[] = {
+		{"-tagfocus=reason=lock", "for 2s, 28.57% of 7s"},
+		{"-tagfocus=reason=running", "for 1s, 14.29% of 7s"},
+		{"-tagfocus=waits_on=tcp.*:5432", "for 4s, 57.14% of 7s"},
+		{"-tagignore=idle=true", "for 5s, 71.43% of 7s"},
+	};
+	AUTO(profile) profile = wall_profile();
+	save(*state, profile);
+	AUTO_MEM char *tags = pprof(*state, "-tags", "-nodecount=100");
+	expect_part(tags, "reason: Total 7.0s");
+	expect_part(tags, "4.0s (57.14%): network");
+	expect_part(tags, "2.0s (28.57%): lock");
+	expect_part(tags, "1.0s (14.29%): running");
+	expect_part(tags, "waits_on: Total 4.0s");
+	expect_part(tags, "idle: Total 2.0s");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_MEM char *top = pprof(*state, "-top", rows[i].option);
+		expect_part(top, "Type: wall");
+		expect_part(top, rows[i].total);
+	}
+}
+
 static void labels_are_tags(void **state)
 {
 	AUTO(profile) profile = known_profile();
@@ -418,6 +458,7 @@ int main(void)
 		cmocka_unit_test(top_shows_the_shares),
 		cmocka_unit_test(counts_are_a_sample_type),
 		cmocka_unit_test(labels_are_tags),
+		cmocka_unit_test(waits_are_tags),
 		cmocka_unit_test(raw_and_traces_are_readable),
 		cmocka_unit_test(list_shows_source_lines),
 		cmocka_unit_test(peek_shows_inlined_callers),
