@@ -58,7 +58,7 @@ static const struct dwarf_limits small_limits = {
 /* A table of abbreviations. 1: a unit with children. 2: a function by low_pc and high_pc with a
  * name. 3: the same with a specification. 4: one without children. 5: a block with children.
  * 6: a function by ranges. 7: an inlined call. 8: a unit with lines. 9: a form of the future.
- * 10: a declaration that refers on. */
+ * 10: a declaration that refers on. 11: an entry point with an end. 12: without one. */
 #define U8(x)  ((x)&0xff)
 #define U16(x) U8(x), U8((x) >> 8)
 #define U32(x) U16(x), U16((x) >> 16)
@@ -74,6 +74,8 @@ static const uint8_t abbrevs[] = {
 	7,  0x1d, 1, 0x11, 0x01, 0x12, 0x06, 0x31, 0x13, 0, 0, /**/
 	8,  0x11, 1, 0x10, 0x17, 0,    0,                      /**/
 	10, 0x2e, 0, 0x47, 0x13, 0,    0,                      /**/
+	11, 0x03, 0, 0x11, 0x01, 0x12, 0x06, 0x03, 0x08, 0, 0, /**/
+	12, 0x03, 0, 0x11, 0x01, 0x03, 0x08, 0,    0,          /**/
 	0,
 };
 
@@ -101,6 +103,13 @@ static const struct row rows[] = {
 	 INFO(HEADER(17), 1, FUNCTION(4, TEXT, 16), 'f', 0, 0, HEADER(17), 1,
 	      FUNCTION(4, TEXT + 16, 16), 'g', 0, 0),
 	 0, 2, 0, NULL},
+	{"an entry point with code of its own",
+	 INFO(HEADER(17), 1, FUNCTION(11, TEXT, 16), 'e', 0, 0), 0, 1, 0, NULL},
+	{"an entry point into a function, whose code it is",
+	 INFO(HEADER(29), 1, FUNCTION(2, TEXT, 32), 'f', 0, 12, U64(TEXT + 16), 'e', 0, 0, 0), 0, 1,
+	 0, NULL},
+	{"an entry point into nothing", INFO(HEADER(13), 1, 12, U64(TEXT), 'e', 0, 0), 0, 0, 0,
+	 NULL},
 	{"thrown away, at 0", INFO(HEADER(17), 1, FUNCTION(4, 0, 16), 'f', 0, 0), 0, 0, 0, NULL},
 	{"thrown away, highest", INFO(HEADER(17), 1, FUNCTION(4, UINT64_MAX, 16), 'f', 0, 0), 0, 0,
 	 0, NULL},
