@@ -28,9 +28,10 @@
 #define MAX_WANTS 64
 /* Pages of one stack: as many as fit ABI_MAX_USER_FRAMES of 512 bytes. */
 #define MAX_COPIES 64
-/* While rows are being read; after that the stack is taken as it is. */
+/* While rows are being read; after that the stack is taken as it is, and anew at each later try. */
 #define MAX_TRIES    4
-#define FIRST_TRY_NS 40000000ULL /* doubled for each */
+#define LAST_TRY     7
+#define FIRST_TRY_NS 40000000ULL /* doubled for each try */
 
 /* What each visit touches comes first. */
 struct waiter {
@@ -171,10 +172,12 @@ static __always_inline __u32 stay(struct waiter *waiter, struct task_struct *tas
 		waiter->account.wait.since_mono_ns = now_mono_ns;
 	}
 	give_share(&waiter->account, sends_all);
-	if (!sends_all && now_mono_ns < waiter->due_mono_ns)
+	__u32 is_due = sends_all || now_mono_ns >= waiter->due_mono_ns;
+	if (!is_due && !(waiter->is_cut && now_mono_ns >= waiter->retry_mono_ns))
 		return 0;
 	send_wait(&waiter->account);
-	waiter->due_mono_ns = now_mono_ns + FLUSH_NS;
+	if (is_due)
+		waiter->due_mono_ns = now_mono_ns + FLUSH_NS;
 	return !is_stack_good(waiter);
 }
 
@@ -226,7 +229,7 @@ static __always_inline __u32 visit(struct task_struct *task, struct wait_runner 
 		return stay(waiter, task, now_mono_ns, sends_all);
 	send_wait(&waiter->account);
 	waiter->key = 0;
-	return now_mono_ns >= waiter->retry_mono_ns || defer();
+	return waiter->tries >= MAX_TRIES || now_mono_ns >= waiter->retry_mono_ns || defer();
 }
 
 /* When too many threads moved in the last pass, chance decides who is taken in this one: always the
@@ -304,17 +307,30 @@ static __always_inline void fill_stack(struct scratch *scratch, __u32 number,
 	end_walk(scratch);
 }
 
+static __always_inline void put_off(struct waiter *waiter)
+{
+	waiter->retry_mono_ns = waiter->visit_mono_ns + (FIRST_TRY_NS << (waiter->tries & 7));
+	if (waiter->tries < LAST_TRY)
+		waiter->tries++;
+}
+
+static __always_inline __u32 want_rows(struct scratch *scratch, struct task_struct *task,
+				       struct wait_runner *runner)
+{
+	if (runner->wants >= MAX_WANTS)
+		return 0;
+	runner->wants++;
+	send_want(scratch, task);
+	return 1;
+}
+
 /* Rows are missing: user space is asked for them, and the thread is looked at again. */
 static __always_inline void ask_for_rows(struct scratch *scratch, struct task_struct *task,
 					 struct waiter *waiter, struct wait_runner *runner)
 {
 	defer();
-	if (runner->wants >= MAX_WANTS)
-		return;
-	runner->wants++;
-	waiter->retry_mono_ns = waiter->visit_mono_ns + (FIRST_TRY_NS << (waiter->tries & 7));
-	waiter->tries++;
-	send_want(scratch, task);
+	if (want_rows(scratch, task, runner))
+		put_off(waiter);
 }
 
 /* This is where it waits. */
@@ -327,7 +343,9 @@ static __always_inline void settle(struct waiter *waiter, __u64 key, const struc
 	waiter->key = key;
 	waiter->generation = look_at_controls().stack_generation;
 	waiter->is_cut = wants_tail(rec->walk_end);
-	if (!waiter->is_cut)
+	if (waiter->is_cut) /* what has not moved by then is looked at again */
+		put_off(waiter);
+	else
 		waiter->tries = 0;
 	if (waiter->is_preempted && (wait->flags & WAIT_IS_QUEUED))
 		wait->flags |= WAIT_IS_PREEMPTED;
@@ -372,8 +390,11 @@ static __always_inline void take_stack(struct task_struct *task, __u32 number,
 		count(STAT_WAIT_RACED, 1);
 	else if (wants_tail(scratch->rec.walk_end) && waiter->tries < MAX_TRIES)
 		ask_for_rows(scratch, task, waiter, runner);
-	else if (!send_stack(scratch))
+	else if (!send_stack(scratch)) {
 		settle(waiter, key, &scratch->rec, runner->sends_all);
+		if (waiter->is_cut)
+			want_rows(scratch, task, runner);
+	}
 }
 
 /* --- ends of threads --- */
