@@ -48,9 +48,13 @@ static struct api_question to_question(const struct query_config *config)
 	};
 }
 
-/* Ask the server with the parameters that all routes have, and two more. */
+/* What a route takes beside the parameters that all have. */
+struct extras {
+	struct http_parameter items[3];
+};
+
 static int ask(struct buf *out, const struct query_config *config, const char *path,
-	       struct http_parameter extra1, struct http_parameter extra2, struct err *err)
+	       struct extras extras, struct err *err)
 {
 	char from[CLOCK_TEXT_BYTES], until[CLOCK_TEXT_BYTES];
 	clock_format(config->from_unix_ns, from);
@@ -60,13 +64,12 @@ static int ask(struct buf *out, const struct query_config *config, const char *p
 		{"query", config->selector_text},
 		{"from", from},
 		{"until", until},
-		extra1,
-		extra2,
+		extras.items[0],
+		extras.items[1],
+		extras.items[2],
 	};
 	return http_get(out, config->url, path, parameters, ARRAY_LEN(parameters), err);
 }
-
-static const struct http_parameter nothing = {"", NULL};
 
 /* The samples of the selection, whichever way they come. */
 static int get_profile(struct profile **profile, const struct query_config *config,
@@ -77,7 +80,7 @@ static int get_profile(struct profile **profile, const struct query_config *conf
 		AUTO_FINI(buf_fini) struct buf body;
 		buf_init(&body, ANSWER_MAX_BYTES);
 		int rc = ask(&body, config, "/api/v1/export",
-			     (struct http_parameter){"format", "pprof"}, nothing, err);
+			     (struct extras){{{"format", "pprof"}}}, err);
 		return rc ? rc : pprof_decode(profile, body.data, body.len_bytes, err);
 	}
 	AUTO(store) store = NULL;
@@ -135,7 +138,8 @@ static struct http_parameter group_of(const struct query_config *config)
 int answer_flame(struct buf *out, const struct query_config *config, struct err *err)
 {
 	if (config->json && config->url)
-		return ask(out, config, "/api/v1/flame", by_of(config), group_of(config), err);
+		return ask(out, config, "/api/v1/flame",
+			   (struct extras){{by_of(config), group_of(config)}}, err);
 	AUTO(profile) profile = NULL;
 	AUTO(calltree) tree = NULL;
 	const char *label = config->shape.group_by;
@@ -162,7 +166,7 @@ int answer_flame(struct buf *out, const struct query_config *config, struct err 
 int answer_top(struct buf *out, const struct query_config *config, struct err *err)
 {
 	if (config->json && config->url)
-		return ask(out, config, "/api/v1/top", by_of(config), nothing, err);
+		return ask(out, config, "/api/v1/top", (struct extras){{by_of(config)}}, err);
 	AUTO(profile) profile = NULL;
 	AUTO(top_table) table = NULL;
 	int rc = get_profile(&profile, config, false, err);
@@ -194,6 +198,13 @@ static int64_t step_of(const struct query_config *config)
 	return (seconds > 0 ? seconds : 1) * NS_PER_S;
 }
 
+/* Reasons are few, and one is called as what is left over would be: "other". */
+static size_t series_limit(const struct query_config *config)
+{
+	bool is_reasons = config->group_by && !strcmp(config->group_by, "reason");
+	return is_reasons ? WAIT_REASONS : SERIES_LIMIT;
+}
+
 static int series_from_store(struct series_set **set, const struct query_config *config,
 			     struct err *err)
 {
@@ -202,16 +213,17 @@ static int series_from_store(struct series_set **set, const struct query_config 
 	struct store_query query = to_query(config);
 	return rc ? rc
 		  : store_query_series(store, &query, config->group_by, step_of(config),
-				       SERIES_LIMIT, set, err);
+				       series_limit(config), set, err);
 }
 
 /* The server's JSON as it is. */
 static int ask_series(struct buf *out, const struct query_config *config, struct err *err)
 {
-	char step[32];
+	char step[32], limit[32];
 	snprintf(step, sizeof(step), "%lldms", (long long)(step_of(config) / NS_PER_MS));
-	return ask(out, config, "/api/v1/series", group_of(config),
-		   (struct http_parameter){"step", step}, err);
+	snprintf(limit, sizeof(limit), "%zu", series_limit(config));
+	struct extras extras = {{group_of(config), {"step", step}, {"limit", limit}}};
+	return ask(out, config, "/api/v1/series", extras, err);
 }
 
 static int series_from_server(struct series_set **set, const struct query_config *config,
@@ -242,7 +254,7 @@ int answer_series(struct buf *out, const struct query_config *config, struct err
 	rc = text_open(&text, err);
 	if (rc)
 		return rc;
-	render_series(text.file, set);
+	render_series(text.file, set, config->type == PROFILE_CPU ? "CPUs in use" : "threads");
 	return text_to_buf(&text, out, err);
 }
 
@@ -274,9 +286,9 @@ static int labels_from_store(struct series_set **set, const struct query_config 
 static int ask_labels(struct buf *out, const struct query_config *config, struct err *err)
 {
 	if (!config->label)
-		return ask(out, config, "/api/v1/labels", nothing, nothing, err);
-	return ask(out, config, "/api/v1/label-values",
-		   (struct http_parameter){"label", config->label}, nothing, err);
+		return ask(out, config, "/api/v1/labels", (struct extras){0}, err);
+	return ask(out, config, "/api/v1/label-values", (struct extras){{{"label", config->label}}},
+		   err);
 }
 
 static int labels_from_server(struct series_set **set, const struct query_config *config,

@@ -1,6 +1,7 @@
 #include "cli/render.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
@@ -82,20 +83,30 @@ static const char *line_name(const struct series_set *set, const struct series_l
 	return *name ? name : "all";
 }
 
-void render_series(FILE *out, const struct series_set *set)
+enum { SERIES_COLUMN = 8 };
+
+/* Of a line's column: its name stands above its numbers. */
+static int column_width(const struct series_set *set, size_t line)
+{
+	size_t length = strlen(line_name(set, &set->lines[line]));
+	return length > SERIES_COLUMN ? (int)length : SERIES_COLUMN;
+}
+
+void render_series(FILE *out, const struct series_set *set, const char *unit)
 {
 	fprintf(out, "%-24s %8s", "time", "lost");
 	for (size_t i = 0; i < set->line_count; i++) {
-		fputs("  ", out);
-		print_name(out, line_name(set, &set->lines[i]));
+		const char *name = line_name(set, &set->lines[i]);
+		fprintf(out, "  %*s", column_width(set, i) - (int)strlen(name), "");
+		print_name(out, name);
 	}
-	fputs("  (CPUs in use)\n", out);
+	fprintf(out, "  (%s)\n", unit);
 	for (size_t point = 0; point < set->point_count; point++) {
 		char time[CLOCK_TEXT_BYTES];
 		clock_format(set->start_unix_ns + (int64_t)point * set->step_ns, time);
 		fprintf(out, "%-24s %8llu", time, (unsigned long long)set->health[point].dropped);
 		for (size_t i = 0; i < set->line_count; i++)
-			fprintf(out, "  %8.3f",
+			fprintf(out, "  %*.3f", column_width(set, i),
 				(double)set->lines[i].weight_ns[point] / (double)set->step_ns);
 		fputs(set->health[point].covered_ns ? "\n" : "  (not sampled)\n", out);
 	}

@@ -11,6 +11,7 @@
  * total are left out. */
 void render_flame(FILE *out, const struct calltree *tree, double min_share);
 void render_top(FILE *out, const struct top_table *table, size_t limit);
-void render_series(FILE *out, const struct series_set *set);
+/* unit says what the numbers are: "CPUs in use". */
+void render_series(FILE *out, const struct series_set *set, const char *unit);
 /* Names with, when there are any, their totals. */
 void render_names(FILE *out, const struct series_set *set);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -36,10 +37,17 @@ static int read_step(const struct request *request, const struct question *quest
 	return 0;
 }
 
+/* Reasons are few, and one is called as what is left over would be: "other". */
+static uint64_t default_lines(const char *group_by)
+{
+	return group_by && !strcmp(group_by, "reason") ? WAIT_REASONS : DEFAULT_LINES;
+}
+
 int api_series(const struct web_context *context, const struct request *request,
 	       struct response *response, struct err *err)
 {
-	uint64_t limit = DEFAULT_LINES;
+	const char *group_by = request_param(request, "group_by");
+	uint64_t limit = default_lines(group_by);
 	int rc = request_number(request, "limit", MAX_LINES, &limit, err);
 	if (rc)
 		return rc;
@@ -51,7 +59,6 @@ int api_series(const struct web_context *context, const struct request *request,
 	rc = read_step(request, &question, &step_ns, err);
 	if (rc)
 		return rc;
-	const char *group_by = request_param(request, "group_by");
 	struct store_query query = question_store(&question);
 	AUTO(series_set) set = NULL;
 	rc = store_query_series(context->store, &query, group_by, step_ns, limit, &set, err);
