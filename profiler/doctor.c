@@ -23,6 +23,7 @@
 #include "profiler/procfs.h"
 #include "profiler/sampler.h"
 #include "profiler/sideband.h"
+#include "profiler/waiting.h"
 #include "symbolizer/kallsyms.h"
 
 static const char as_root[] =
@@ -278,17 +279,34 @@ static bool has_function(const struct finding *finding, const char *name)
 	return finding->btf && kernel_btf_has_function(finding->btf, name);
 }
 
-/* Programs of SEC("iter.s/task"): sleepable ones came with what they are for. */
-static bool check_sleepable_iterator(struct finding *finding)
+static bool check_waiting(struct finding *finding, enum waiting_method method)
 {
-	bool has = finding->btf && kernel_btf_has_struct(finding->btf, "bpf_iter__task") &&
-		   has_helper(finding, "BPF_FUNC_copy_from_user_task");
-	return tell(finding, has, "sleepable task iterator");
+	struct err err = {0};
+	AUTO(sampler) sampler = NULL;
+	AUTO(waiting) waiting = NULL;
+	struct sampler_options sampling = {.rate_hz = 99, .ring_bytes = 1 << 16};
+	struct waiting_options options = {.method = method};
+	if (sampler_open(&sampler, &sampling, &err))
+		return failed(finding, &err);
+	options.sampler = sampler;
+	if (waiting_open(&waiting, &options, &err))
+		return failed(finding, &err);
+	return found(finding, true, "sampling of waiting threads by it loads");
 }
 
 static bool check_task_iterator(struct finding *finding)
 {
-	return tell(finding, has_function(finding, "bpf_iter_task_new"), "bpf_iter_task_new");
+	return check_waiting(finding, WAITING_OPEN);
+}
+
+static bool check_sleepable_iterator(struct finding *finding)
+{
+	return check_waiting(finding, WAITING_ITER);
+}
+
+static bool check_sampled_switches(struct finding *finding)
+{
+	return check_waiting(finding, WAITING_SWITCH);
 }
 
 static bool check_task_work(struct finding *finding)
@@ -376,14 +394,18 @@ static const struct check checks[] = {
 	 "raise LimitNOFILE= (ulimit -n) to 4096 or more", check_file_limit},
 	{"hardware clock", "sampling by CPU cycles", false,
 	 "none is needed: the CPU's timer serves instead", check_hardware_clock},
-	{"sleepable iterator", "stacks of waiting threads (Linux 5.18)", false, newer_kernel,
+	{"sleepable iterator", "sampling of waiting threads on Linux 5.18 to 6.6", false,
+	 "none is needed where sampled switches work; threads that never run are missed then",
 	 check_sleepable_iterator},
 	{"copy from tasks", "stacks of waiting threads (Linux 5.18)", false, newer_kernel,
 	 check_task_copy},
-	{"task iterator", "sampling of waiting threads at half the cost (Linux 6.7)", false,
-	 newer_kernel, check_task_iterator},
+	{"task iterator", "sampling of waiting threads (Linux 6.7)", false,
+	 "none is needed where the sleepable iterator works, at twice the cost",
+	 check_task_iterator},
 	{"task storage", "cheap state per thread (Linux 5.12)", false, newer_kernel,
 	 check_task_storage},
+	{"sampled switches", "sampling of waiting threads on older kernels", false, newer_kernel,
+	 check_sampled_switches},
 	{"task work", "exact user stacks after long waits (Linux 6.18)", false, newer_kernel,
 	 check_task_work},
 	{"sched_switch", "exact tracing of waits", false, newer_kernel, check_sched_switch},

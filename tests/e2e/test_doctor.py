@@ -16,8 +16,8 @@ STACKS = ["whole stacks", "unwind memory"]
 NAMES = ["kernel", "BTF", "privileges", "process ids", "on-CPU sampling", "perf side-band",
          "build IDs", "stack depth", "other processes", "map_files", "kernel names", "cgroups",
          "lockdown", "open files", "hardware clock", "sleepable iterator",
-         "copy from tasks", "task iterator", "task storage", "task work", "sched_switch",
-         "uprobes", "debuginfod"]
+         "copy from tasks", "task iterator", "task storage", "sampled switches", "task work",
+         "sched_switch", "uprobes", "debuginfod"]
 
 
 def as_nobody(*args, **options):
