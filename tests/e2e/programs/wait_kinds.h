@@ -69,6 +69,7 @@ KIND(mutex)
 	sleep_ns(100000000);
 	snprintf(note, note_bytes, "%p", (void *)&mutex);
 	pthread_mutex_lock(&mutex);
+	STAY();
 }
 
 KIND(condition)
@@ -87,6 +88,7 @@ KIND(semaphore)
 	sem_init(&semaphore, 0, 0);
 	snprintf(note, note_bytes, "%p", (void *)&semaphore);
 	sem_wait(&semaphore);
+	STAY();
 }
 
 KIND(futex)
@@ -94,6 +96,7 @@ KIND(futex)
 	static int word;
 	snprintf(note, note_bytes, "%p", (void *)&word);
 	syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	STAY();
 }
 
 static void *sleep_for_ever(void *arg)
@@ -109,6 +112,7 @@ KIND(join)
 	pthread_create(&thread, NULL, sleep_for_ever, NULL);
 	pthread_setname_np(thread, "helper");
 	pthread_join(thread, NULL);
+	STAY();
 }
 
 /* --- sleeping --- */
@@ -118,6 +122,7 @@ KIND(nanosleep)
 	UNNOTED();
 	struct timespec ts = {.tv_sec = FOR_EVER};
 	syscall(SYS_nanosleep, &ts, NULL);
+	STAY();
 }
 
 KIND(clock_nanosleep)
@@ -125,6 +130,7 @@ KIND(clock_nanosleep)
 	UNNOTED();
 	struct timespec ts = {.tv_sec = FOR_EVER};
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+	STAY();
 }
 
 KIND(timerfd)
@@ -147,6 +153,7 @@ KIND(poll)
 		return;
 	struct pollfd fd = {.fd = pair[0], .events = POLLIN};
 	poll(&fd, 1, -1);
+	STAY();
 }
 
 KIND(select)
@@ -159,6 +166,7 @@ KIND(select)
 	FD_ZERO(&set);
 	FD_SET(pair[0], &set);
 	select(pair[0] + 1, &set, NULL, NULL, NULL);
+	STAY();
 }
 
 KIND(epoll)
@@ -169,6 +177,7 @@ KIND(epoll)
 	if (fd < 0 || pipe(pair) || epoll_ctl(fd, EPOLL_CTL_ADD, pair[0], &event))
 		return;
 	epoll_wait(fd, &event, 1, -1);
+	STAY();
 }
 
 /* --- pipes and the like --- */
@@ -269,6 +278,7 @@ KIND(accept)
 		return;
 	snprintf(note, note_bytes, "tcp listen 127.0.0.1:%d", port);
 	accept(fd, NULL, NULL);
+	STAY();
 }
 
 KIND(tcp_read)
@@ -292,6 +302,7 @@ KIND(tcp6_recv)
 		return;
 	snprintf(note, note_bytes, "tcp [::1]:%d -> [::1]:%d", ports[0], ports[1]);
 	recv(fds[0], &byte, 1, 0);
+	STAY();
 }
 
 KIND(tcp_send)
@@ -313,6 +324,7 @@ KIND(udp_recv)
 	int fd = bound(AF_INET, SOCK_DGRAM, &port);
 	snprintf(note, note_bytes, "udp 127.0.0.1:%d", port);
 	recvfrom(fd, &byte, 1, 0, NULL, NULL);
+	STAY();
 }
 
 /* The backlog of the listener is full, so that it never answers. */
@@ -348,6 +360,7 @@ KIND(waitpid)
 {
 	UNNOTED();
 	waitpid(start_child(), NULL, 0);
+	STAY();
 }
 
 KIND(vfork)
@@ -369,6 +382,7 @@ KIND(io_uring)
 	int fd = (int)syscall(SYS_io_uring_setup, 8, &params);
 	if (fd >= 0)
 		syscall(SYS_io_uring_enter, fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+	STAY();
 }
 
 static NOINLINE int touch(volatile const char *page)
@@ -389,6 +403,7 @@ KIND(page_fault)
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range))
 		return;
 	touch(page);
+	STAY();
 }
 
 #define NORMAL(name)                         \
