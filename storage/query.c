@@ -227,7 +227,7 @@ static int read_columns(struct question *question, struct session *session,
 	} wanted[] = {
 		{COLUMN_TIME, SEGMENT_MAX_TIME_US, !is_inside(question, segment)},
 		{COLUMN_STACK, session->tables->stack_count, true},
-		{COLUMN_WEIGHT, segment_weight_limit(segment->type), true},
+		{COLUMN_WEIGHT, 0, true},
 		{COLUMN_COUNT, SEGMENT_MAX_WEIGHT, true},
 		{COLUMN_WAIT, session->tables->wait_count, is_waiting},
 	};

@@ -6,7 +6,8 @@
 -- labels, no thread, no wait; it has no row, except for the string. Addresses are 64 bits without
 -- sign, kept in SQLite's signed integers: kernel addresses are negative here.
 -- Times are whole microseconds: finer than any sampling clock's jitter, and three bits in
--- ten cheaper than nanoseconds. Weights stay exact nanoseconds.
+-- ten cheaper than nanoseconds. Weights of samples on a CPU stay exact nanoseconds; a wait
+-- goes from one such time to another.
 
 PRAGMA application_id = 1215460456;	-- "Hrth"
 PRAGMA user_version = 2;		-- raised whenever a reader of the old layout would be wrong

@@ -94,6 +94,12 @@ static int64_t floor_div(int64_t value, int64_t by)
 	return value / by - (value % by < 0);
 }
 
+/* The edges of waits are times, in whole us; weights of type cpu are exact ns. */
+static int64_t weight_unit_ns(enum profile_type type)
+{
+	return type == PROFILE_OFFCPU ? NS_PER_US : 1;
+}
+
 static int64_t start_ns_of(const struct segment_sample *wait)
 {
 	return wait->time_unix_us * NS_PER_US - wait->weight_ns;
@@ -161,20 +167,48 @@ static size_t fold_rows(struct total *rows, size_t count)
 	return last + 1;
 }
 
-/* Joins rows that follow one another and have the same in each second. */
+static bool follows(const struct total *row, const struct total *next)
+{
+	return row->thread == next->thread && row->wait == next->wait &&
+	       row->second + row->span == next->second;
+}
+
+/* Waits that come in pieces have rounded edges: where two meet, the second is full but for less
+ * than that. */
+static bool is_about_full(const struct total *row)
+{
+	return row->weight_ns > NS_PER_S - NS_PER_MS && row->weight_ns < NS_PER_S + NS_PER_MS;
+}
+
+/* Joins full seconds that follow one another. One that is about full is joined, too, and what it
+ * has more or less is a row of its own: no more rows than before, and the same sums. */
 static size_t join_rows(struct total *rows, size_t count)
 {
-	size_t last = 0;
-	for (size_t i = 1; i < count; i++) {
-		struct total *before = &rows[last];
-		if (before->thread == rows[i].thread && before->wait == rows[i].wait &&
-		    before->second + before->span == rows[i].second &&
-		    before->weight_ns == rows[i].weight_ns)
-			before->span += rows[i].span;
-		else
-			rows[++last] = rows[i];
+	struct total run = {0};
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct total row = rows[i];
+		bool is_next = run.span && follows(&run, &row);
+		bool starts_run = i + 1 < count && follows(&row, &rows[i + 1]) &&
+				  rows[i + 1].weight_ns == NS_PER_S;
+		bool joins = row.weight_ns == NS_PER_S ||
+			     (is_about_full(&row) && (is_next || starts_run));
+		if (run.span && !(joins && is_next)) {
+			rows[kept++] = run;
+			run.span = 0;
+		}
+		if (joins) {
+			if (!run.span)
+				run = (struct total){row.second, NS_PER_S, 0, row.thread, row.wait};
+			run.span += row.span;
+			row.weight_ns -= NS_PER_S;
+		}
+		if (!joins || row.weight_ns)
+			rows[kept++] = row;
 	}
-	return last + 1;
+	if (run.span)
+		rows[kept++] = run;
+	return kept;
 }
 
 /* Fills codec->totals; returns how many. */
@@ -219,13 +253,14 @@ static int write_samples(struct db *db, struct segment_codec *codec, const struc
 			 const struct segment_sample *samples, struct err *err)
 {
 	size_t count = segment->sample_count;
+	int64_t unit_ns = weight_unit_ns(segment->type);
 	int rc = WRITE_COLUMN(COLUMN_TIME, count, samples[i].time_unix_us - segment->start_unix_us);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_THREAD, count, samples[i].thread);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_STACK, count, samples[i].stack);
 	if (!rc)
-		rc = WRITE_COLUMN(COLUMN_WEIGHT, count, samples[i].weight_ns);
+		rc = WRITE_COLUMN(COLUMN_WEIGHT, count, samples[i].weight_ns / unit_ns);
 	if (!rc && segment->type == PROFILE_OFFCPU)
 		rc = WRITE_COLUMN(COLUMN_WAIT, count, samples[i].wait);
 	if (!rc)
@@ -233,16 +268,29 @@ static int write_samples(struct db *db, struct segment_codec *codec, const struc
 	return rc;
 }
 
+/* 0, -1, 1, -2, ... as 0, 1, 2, 3, ... */
+static uint64_t zigzag(int64_t value)
+{
+	return (uint64_t)value << 1 ^ (uint64_t) - (value < 0);
+}
+
+static int64_t unzigzag(uint64_t value)
+{
+	return (int64_t)(value >> 1 ^ -(value & 1));
+}
+
 static int write_totals(struct db *db, struct segment_codec *codec, const struct segment *segment,
 			struct err *err)
 {
 	const struct total *totals = codec->totals;
 	size_t count = segment->total_count;
+	int64_t unit_ns = weight_unit_ns(segment->type);
 	int rc = WRITE_COLUMN(COLUMN_TOTAL_SECOND, count, totals[i].second);
 	if (!rc)
 		rc = WRITE_COLUMN(COLUMN_TOTAL_THREAD, count, totals[i].thread);
 	if (!rc)
-		rc = WRITE_COLUMN(COLUMN_TOTAL_WEIGHT, count, totals[i].weight_ns);
+		rc = WRITE_COLUMN(COLUMN_TOTAL_WEIGHT, count,
+				  zigzag(totals[i].weight_ns / unit_ns));
 	if (rc || segment->type != PROFILE_OFFCPU)
 		return rc;
 	rc = WRITE_COLUMN(COLUMN_TOTAL_WAIT, count, totals[i].wait);
@@ -254,11 +302,6 @@ static int write_totals(struct db *db, struct segment_codec *codec, const struct
 size_t segment_max_samples(enum profile_type type)
 {
 	return type == PROFILE_OFFCPU ? SEGMENT_MAX_WAITS : SEGMENT_MAX_SAMPLES;
-}
-
-uint64_t segment_weight_limit(enum profile_type type)
-{
-	return type == PROFILE_OFFCPU ? (uint64_t)SEGMENT_MAX_WAIT_NS + 1 : SEGMENT_MAX_WEIGHT;
 }
 
 /* Widens the segment to cover its sorted samples. */
@@ -308,6 +351,23 @@ static bool all_below(const uint64_t *values, size_t count, uint64_t limit)
 	return greatest < limit;
 }
 
+/* The weights of a column in ns. -EBADMSG: more than can be. */
+static int scale_weights(const struct segment *segment, enum segment_column column,
+			 uint64_t *values, size_t count)
+{
+	int64_t unit_ns = weight_unit_ns(segment->type);
+	int64_t most = segment->type == PROFILE_OFFCPU ? SEGMENT_MAX_WAIT_NS : INT64_MAX;
+	for (size_t i = 0; i < count; i++) {
+		bool is_total = column == COLUMN_TOTAL_WEIGHT;
+		int64_t weight = is_total ? unzigzag(values[i]) : (int64_t)values[i];
+		if (__builtin_mul_overflow(weight, unit_ns, &weight) ||
+		    (!is_total && (weight < 0 || weight > most)))
+			return -EBADMSG;
+		values[i] = (uint64_t)weight;
+	}
+	return 0;
+}
+
 static bool is_about_waits(enum segment_column column)
 {
 	return column == COLUMN_WAIT || column == COLUMN_TOTAL_WAIT || column == COLUMN_TOTAL_SPAN;
@@ -336,7 +396,9 @@ int segment_read_column(struct db *db, struct segment_codec *codec, const struct
 	rc = column_decode(codec->columns, sqlite3_column_blob(stmt, 0),
 			   (size_t)sqlite3_column_bytes(stmt, 0), values, count);
 	sqlite3_reset(stmt);
-	if (!rc && !all_below(values, count, limit))
+	if (!rc && (column == COLUMN_WEIGHT || column == COLUMN_TOTAL_WEIGHT))
+		rc = scale_weights(segment, column, values, count);
+	else if (!rc && !all_below(values, count, limit))
 		rc = -EBADMSG;
 	if (rc)
 		return err_set(err, rc, "segment %lld, column %d: damaged", (long long)segment->id,
@@ -363,7 +425,7 @@ int segment_read(struct db *db, struct segment_codec *codec, const struct segmen
 	if (!rc)
 		rc = READ_COLUMN(COLUMN_STACK, SEGMENT_MAX_ID, stack, 0);
 	if (!rc)
-		rc = READ_COLUMN(COLUMN_WEIGHT, segment_weight_limit(segment->type), weight_ns, 0);
+		rc = READ_COLUMN(COLUMN_WEIGHT, 0, weight_ns, 0);
 	if (!rc)
 		rc = READ_COLUMN(COLUMN_WAIT, SEGMENT_MAX_ID, wait, 0);
 	if (!rc)

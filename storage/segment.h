@@ -2,9 +2,9 @@
  * segment: a block of samples as compressed columns in a partition.
  *
  * A sample of type cpu is a point in time. One of type offcpu is a wait that covers [time -
- * weight, time), to the ns. Samples are sorted by time. Beside them a segment has totals: what
+ * weight, time), both in whole us. Samples are sorted by time. Beside them a segment has totals: what
  * fell into each second by (thread, wait), in runs of seconds of which each has the same, so
- * that a thread that sleeps for an hour is one row. Timelines and label values are answered
+ * that a thread that sleeps is one row. Rows that overlap add up; some take away. Timelines and label values are answered
  * from these without touching samples or stacks. Ids are the partition's. One thread.
  */
 #pragma once
@@ -28,12 +28,12 @@ enum segment_column {
 	COLUMN_TIME = 1, /* us since the start of the segment, rising */
 	COLUMN_THREAD = 2,
 	COLUMN_STACK = 3,
-	COLUMN_WEIGHT = 4, /* ns */
+	COLUMN_WEIGHT = 4, /* stored in ns, of type offcpu in us */
 	COLUMN_WAIT = 5,   /* of type offcpu only, as all that is about waits */
 	COLUMN_COUNT = 6,
 	COLUMN_TOTAL_SECOND = 7, /* the first of its seconds, since that of the segment's start */
 	COLUMN_TOTAL_THREAD = 8, /* rising */
-	COLUMN_TOTAL_WEIGHT = 9, /* ns in each of its seconds */
+	COLUMN_TOTAL_WEIGHT = 9, /* in each of its seconds, in the same unit; zigzag */
 	/* 10 was a count, which nobody asked for */
 	COLUMN_TOTAL_WAIT = 11,
 	COLUMN_TOTAL_SPAN = 12, /* seconds, at least 1 */
@@ -52,7 +52,7 @@ struct segment {
 
 struct segment_sample {
 	int64_t time_unix_us;
-	int64_t weight_ns; /* not negative; of a wait at most SEGMENT_MAX_WAIT_NS */
+	int64_t weight_ns; /* not negative; of a wait whole us, at most SEGMENT_MAX_WAIT_NS */
 	uint64_t count;
 	uint32_t thread;
 	uint32_t stack;
@@ -70,9 +70,6 @@ void segment_sort(struct segment_sample *samples, size_t count); /* by time */
 /* How many samples a segment of that type can have. */
 size_t segment_max_samples(enum profile_type type);
 
-/* Weights of that type are less. */
-uint64_t segment_weight_limit(enum profile_type type);
-
 /* Store 1..segment_max_samples() samples, which get sorted, as segment->id. Fills total_count;
  * start and end are widened to cover all samples. */
 int segment_write(struct db *db, struct segment_codec *codec, struct segment *segment,
@@ -86,7 +83,8 @@ int segment_read(struct db *db, struct segment_codec *codec, const struct segmen
 int segment_check(const struct segment *segment, struct err *err);
 
 /* One column; count is the segment's sample_count or total_count. A value of `limit` or more is
- * -EBADMSG. What a segment of type cpu has not is given all the same: waits 0, spans 1. */
+ * -EBADMSG. Weights have a limit of their own and come in ns; those of totals are int64_t. What a
+ * segment of type cpu has not is given all the same: waits 0, spans 1. */
 int segment_read_column(struct db *db, struct segment_codec *codec, const struct segment *segment,
 			enum segment_column column, uint64_t limit, uint64_t *values,
 			struct err *err);

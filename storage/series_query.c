@@ -120,7 +120,7 @@ static int read_totals(struct question *question, struct session *session,
 		{COLUMN_TOTAL_SPAN, SEGMENT_MAX_TIME_US, totals->spans},
 		{COLUMN_TOTAL_THREAD, session->tables->thread_count, totals->threads},
 		{COLUMN_TOTAL_WAIT, session->tables->wait_count, totals->waits},
-		{COLUMN_TOTAL_WEIGHT, SEGMENT_MAX_WEIGHT, totals->weights_ns},
+		{COLUMN_TOTAL_WEIGHT, 0, totals->weights_ns},
 	};
 	int rc = 0;
 	for (size_t i = 0; !rc && i < ARRAY_LEN(wanted); i++)
@@ -154,7 +154,8 @@ static bool get_total(const struct question *question, const struct segment *seg
 static int64_t sat_mul_i64(int64_t weight_ns, int64_t times)
 {
 	int64_t product;
-	return __builtin_mul_overflow(weight_ns, times, &product) ? INT64_MAX : product;
+	bool overflows = __builtin_mul_overflow(weight_ns, times, &product);
+	return !overflows ? product : weight_ns < 0 ? INT64_MIN : INT64_MAX;
 }
 
 static int sum_segment(void *ctx, struct session *session, const struct segment *segment,

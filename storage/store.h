@@ -41,9 +41,10 @@ AUTO_DEFINE(store)
  * in [start, start + duration), and what the sampler's ledger moved by for all of them (taken,
  * dropped; NULL: none). Strings, locations and stacks are interned. A sample's time 0 is the
  * start; a time over a minute outside the batch is moved to there. A sample of type offcpu
- * covers its weight before its time, at most the last day of that. All or nothing. -ENOSPC:
- * disk full; -EINVAL: no profile, or one not of time, not cpu or offcpu, with negative
- * weights, running with a wait or waiting without; -EIO, ...: nothing was stored. */
+ * covers its weight before its time, at most the last day of that; both edges are cut to whole
+ * us, so waits that follow one another still do. All or nothing. -ENOSPC: disk full; -EINVAL:
+ * no profile, or one not of time, not cpu or offcpu, with negative weights, running with a wait
+ * or waiting without; -EIO, ...: nothing was stored. */
 int store_append(struct store *store, const struct profile *const *profiles, size_t profile_count,
 		 const struct ledger *delta, struct err *err);
 

@@ -229,8 +229,23 @@ static int64_t time_of(const struct writer_batch *batch, const struct profile *p
 {
 	int64_t time_unix_ns = sample->time_unix_ns;
 	return clamp(time_unix_ns ? time_unix_ns : profile->start_unix_ns,
-		     batch->start_unix_ns - WRITER_SLACK_NS, batch->end_unix_ns + WRITER_SLACK_NS) /
-	       NS_PER_US;
+		     batch->start_unix_ns - WRITER_SLACK_NS, batch->end_unix_ns + WRITER_SLACK_NS);
+}
+
+static int64_t floor_us(int64_t unix_ns)
+{
+	return unix_ns / NS_PER_US - (unix_ns % NS_PER_US < 0);
+}
+
+/* Both edges of a wait are rounded alike, so that waits that follow one another still do. */
+static void set_times(struct segment_sample *sample, enum profile_type type, int64_t time_unix_ns)
+{
+	sample->time_unix_us = floor_us(time_unix_ns);
+	if (type == PROFILE_CPU)
+		return;
+	int64_t weight_ns = clamp(sample->weight_ns, 0, SEGMENT_MAX_WAIT_NS);
+	int64_t start_unix_us = floor_us(time_unix_ns - weight_ns);
+	sample->weight_ns = (sample->time_unix_us - start_unix_us) * NS_PER_US;
 }
 
 static int make_room(struct writer *writer, size_t count)
@@ -251,12 +266,11 @@ static int take_profile(struct writer *writer, const struct writer_batch *batch,
 {
 	AUTO_FINI(translation_fini) struct translation t = {0};
 	int rc = translation_init(&t, profile, writer->tables->profile);
-	int64_t most_ns = profile->type == PROFILE_CPU ? INT64_MAX : SEGMENT_MAX_WAIT_NS;
 	for (size_t i = 0; !rc && i < profile->sample_count; i++) {
 		const struct profile_sample *from = &profile->samples[i];
 		struct segment_sample *into = &samples[i];
-		into->time_unix_us = time_of(batch, profile, from);
-		into->weight_ns = clamp(from->weight, 0, most_ns);
+		into->weight_ns = from->weight;
+		set_times(into, profile->type, time_of(batch, profile, from));
 		into->count = from->count;
 		rc = translate_stack(&t, from->stack, &into->stack);
 		if (!rc)

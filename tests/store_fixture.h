@@ -176,11 +176,13 @@ static inline struct part part_of(const struct known_sample *sample, int64_t fro
 				  int64_t until_unix_ns)
 {
 	int64_t end = sample->time_unix_ns;
-	int64_t start = sample->wait ? end - sample->weight : end;
+	int64_t start = end;
+	if (sample->wait) /* from one whole us to another; times have no ns here */
+		start = (end - sample->weight) / NS_PER_US * NS_PER_US;
 	struct part part = {0};
 	if (start == end) {
 		part.is_inside = end >= from_unix_ns && end < until_unix_ns;
-		part.weight = part.is_inside ? sample->weight : 0;
+		part.weight = part.is_inside && !sample->wait ? sample->weight : 0;
 		part.count = part.is_inside;
 		return part;
 	}

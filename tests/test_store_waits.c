@@ -208,6 +208,43 @@ static void test_a_minute_asleep(void **state)
 	series_set_free(set);
 }
 
+/* The clock's jitter makes the pieces of long waits overlap or leave gaps, of a few us mostly.
+ * Still every second is exact, whether waits begin late, meet within a second, or pile up. */
+static void test_pieces_that_hardly_meet(void **state)
+{
+	struct fixture *fixture = *state;
+	static const int64_t jitters_us[] = {1, 5, 999, 1000, 1001, 300000};
+	open_store(fixture, true, 0);
+	for (int piece = 0; piece < 12; piece++) {
+		int64_t start_unix_ns = START_NS + (10 + piece * 7) * NS_PER_S;
+		struct known_sample *waits = fixture->known + fixture->known_count;
+		size_t count = 0;
+		for (uint32_t thread = 0; thread < 18; thread++) {
+			int64_t most = 2 * jitters_us[thread % 6] + 1;
+			int64_t early = (int64_t)(next_random(&fixture->random) % (uint64_t)most);
+			int64_t late = (int64_t)(next_random(&fixture->random) % (uint64_t)most);
+			int64_t end =
+				start_unix_ns + (thread / 6) * 400 * NS_PER_MS + early * NS_PER_US;
+			waits[count++] = (struct known_sample){
+				.time_unix_ns = end,
+				.type = PROFILE_OFFCPU,
+				.stack = thread,
+				.thread = thread,
+				.wait = 1 + thread % 3,
+				.weight = 7 * NS_PER_S + (late - most / 2) * NS_PER_US};
+		}
+		append_samples(fixture->store, PROFILE_OFFCPU, start_unix_ns, waits, count);
+		fixture->known_count += count;
+	}
+	/* as written, and merged into one segment with seconds in which nothing is */
+	for (int round = 0; round < 2; round++) {
+		check_timeline(fixture, "reason", -5, 100, 1);
+		check_timeline(fixture, "reason", 20, 60, 3);
+		for (int second = 0; !round && second < 60; second++)
+			append_waits(fixture, START_NS + (200 + second) * NS_PER_S, NS_PER_S, 1);
+	}
+}
+
 /* A wait may begin partitions before the one that holds it: up to a day, then it is cut. */
 static void test_long_waits(void **state)
 {
@@ -332,8 +369,13 @@ static void test_labels_of_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_random_cuts), TEST(test_timelines),      TEST(test_a_minute_asleep),
-		TEST(test_long_waits),  TEST(test_large_segments), TEST(test_labels_of_waits),
+		TEST(test_random_cuts),
+		TEST(test_timelines),
+		TEST(test_a_minute_asleep),
+		TEST(test_long_waits),
+		TEST(test_large_segments),
+		TEST(test_labels_of_waits),
+		TEST(test_pieces_that_hardly_meet),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
