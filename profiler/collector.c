@@ -51,6 +51,8 @@ struct collector {
 
 	struct batch *batch;
 	uint64_t generation_mono_ns, batch_mono_ns, house_mono_ns;
+	uint64_t closed_mono_ns;               /* batch.drained_mono_ns of the last one */
+	uint64_t wanted_mono_ns;               /* atomic: collector_hurry() */
 	uint64_t kernel_dropped[DROP_REASONS]; /* as of the last batch */
 	bool needs_rescan;
 	uint64_t rescan_mono_ns; /* not before */
@@ -465,6 +467,7 @@ static void close_ledger(struct collector *collector, struct batch *batch)
 static void close_batch(struct collector *collector, uint64_t now_mono_ns)
 {
 	struct batch *batch = TAKE(collector->batch);
+	collector->closed_mono_ns = batch->drained_mono_ns;
 	batch->end_mono_ns = now_mono_ns;
 	batch->unix_minus_mono_ns = clock_unix_ns() - clock_mono_ns();
 	batch->period_ns = NS_PER_S / collector->options.rate_hz;
@@ -526,19 +529,32 @@ static bool wait_for_round(struct collector *collector)
 	return true;
 }
 
+static bool is_batch_due(const struct collector *collector, uint64_t now_mono_ns)
+{
+	uint64_t wanted_mono_ns = __atomic_load_n(&collector->wanted_mono_ns, __ATOMIC_RELAXED);
+	bool is_wanted = wanted_mono_ns > collector->closed_mono_ns &&
+			 wanted_mono_ns <= collector->batch->drained_mono_ns;
+	return is_wanted || now_mono_ns - collector->batch_mono_ns >= BATCH_NS;
+}
+
 void collector_run(struct collector *collector)
 {
 	while (wait_for_round(collector)) {
 		round_once(collector);
 		uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
 		next_generation(collector, now_mono_ns);
-		if (now_mono_ns - collector->batch_mono_ns < BATCH_NS)
+		if (!is_batch_due(collector, now_mono_ns))
 			continue;
 		close_batch(collector, now_mono_ns);
 		keep_house(collector, now_mono_ns);
 		while (start_batch(collector, now_mono_ns))
 			nanosleep(&(struct timespec){.tv_nsec = ROUND_MS * NS_PER_MS}, NULL);
 	}
+}
+
+void collector_hurry(struct collector *collector)
+{
+	__atomic_store_n(&collector->wanted_mono_ns, (uint64_t)clock_mono_ns(), __ATOMIC_RELAXED);
 }
 
 void collector_wake(struct collector *collector)

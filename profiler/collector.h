@@ -51,6 +51,8 @@ AUTO_DEFINE(collector)
 void collector_run(struct collector *collector);
 /* Makes collector_run() return soon. Any thread, signal handlers included. */
 void collector_wake(struct collector *collector);
+/* Have a batch with all that was in the ring by now closed soon. Any thread. */
+void collector_hurry(struct collector *collector);
 /* After the ticks have stopped: take what is left and emit the last batch. */
 void collector_finish(struct collector *collector);
 

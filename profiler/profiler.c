@@ -407,6 +407,7 @@ void profiler_flush_waits(struct profiler *profiler)
 		return;
 	waiting_flush(profiler->waiting);
 	uint64_t wanted_mono_ns = (uint64_t)clock_mono_ns();
+	collector_hurry(profiler->collector);
 	int64_t until_mono_ns = (int64_t)wanted_mono_ns + DELIVERY_WAIT_NS;
 	struct timespec until = {.tv_sec = until_mono_ns / NS_PER_S,
 				 .tv_nsec = until_mono_ns % NS_PER_S};

@@ -377,6 +377,118 @@ static void nothing_stays_open(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* What was delivered of one process that does nothing but wait. */
+struct waits {
+	pthread_mutex_t lock;
+	pid_t pid;
+	int64_t weight_ns, pause_weight_ns; /* in all, and where it is known to wait */
+	uint64_t cpu_samples, pauses, sleeps, unbalanced;
+	struct ledger deltas;
+};
+
+static void add_waits(struct waits *waits, const struct profile *profile)
+{
+	for (size_t i = 0; i < profile->sample_count; i++) {
+		const struct profile_sample *sample = &profile->samples[i];
+		if (profile->threads[sample->thread].pid != (uint32_t)waits->pid)
+			continue;
+		waits->weight_ns += sample->weight;
+		/* Before it was there it may have waited for a CPU, and rows may have been missing. */
+		if (!has_frame(profile, sample->stack, "pause_here"))
+			continue;
+		waits->pause_weight_ns += sample->weight;
+		waits->pauses++;
+		waits->sleeps += profile->waits[sample->wait].reason == WAIT_SLEEP;
+	}
+}
+
+static int deliver_waits(void *ctx, const struct profile *const *profiles, size_t profile_count,
+			 const struct ledger *delta, struct err *err)
+{
+	(void)err;
+	struct waits *waits = ctx;
+	uint64_t samples = 0;
+	pthread_mutex_lock(&waits->lock);
+	for (size_t i = 0; i < profile_count; i++) {
+		samples += profiles[i]->sample_count;
+		if (profiles[i]->type == PROFILE_OFFCPU)
+			add_waits(waits, profiles[i]);
+		else
+			waits->cpu_samples += profiles[i]->sample_count;
+	}
+	waits->unbalanced += !ledger_balances(delta) || delta->stored != samples;
+	waits->deltas.taken += delta->taken;
+	pthread_mutex_unlock(&waits->lock);
+	return 0;
+}
+
+__attribute__((noinline, optimize("O0"))) static void pause_here(void)
+{
+	pause();
+}
+
+static void pause_for_ever(void)
+{
+	for (;;)
+		pause_here();
+}
+
+static int64_t pause_weight(struct waits *waits)
+{
+	pthread_mutex_lock(&waits->lock);
+	int64_t weight_ns = waits->pause_weight_ns;
+	pthread_mutex_unlock(&waits->lock);
+	return weight_ns;
+}
+
+static void what_waits_is_sampled_too(void **state)
+{
+	(void)state;
+	struct waits waits = {.lock = PTHREAD_MUTEX_INITIALIZER,
+			      .pid = start_spinner(pause_for_ever)};
+	struct profiler_options options = {
+		.deliver = deliver_waits, .needs_waits = true, .ctx = &waits};
+	AUTO(profiler) profiler = NULL;
+	struct err err = {0};
+	int64_t open_mono_ns = clock_mono_ns();
+	int rc = profiler_open(&profiler, &options, &err);
+	if (rc == -EOPNOTSUPP) {
+		end(waits.pid);
+		skip(); /* this kernel cannot */
+	}
+	if (rc)
+		fail_msg("%s", err.text);
+	/* A flush brings what a wait that goes on would be told of 10 s later only; the first may
+	 * find that rows are missing. */
+	int64_t deadline_mono_ns = clock_mono_ns() + 240 * NS_PER_S, first_ns, more_ns;
+	do {
+		profiler_flush_waits(profiler);
+		first_ns = pause_weight(&waits);
+	} while (!first_ns && clock_mono_ns() < deadline_mono_ns);
+	assert_true(first_ns > 0);
+	int64_t from_mono_ns = clock_mono_ns();
+	sleep(1);
+	int64_t passed_ns = clock_mono_ns() - from_mono_ns;
+	do {
+		profiler_flush_waits(profiler);
+		more_ns = pause_weight(&waits) - first_ns;
+	} while (more_ns < passed_ns && clock_mono_ns() < deadline_mono_ns);
+	assert_true(more_ns >= passed_ns);
+	profiler_stop(profiler);
+	/* The scheduler's clock is another one. */
+	assert_true(waits.weight_ns < clock_mono_ns() - open_mono_ns + 10 * NS_PER_MS);
+	end(waits.pid);
+	struct sampler_stats stats;
+	profiler_stats(profiler, &stats);
+	assert_int_equal(waits.sleeps, waits.pauses);
+	assert_true(waits.cpu_samples > 0);
+	assert_int_equal(waits.unbalanced, 0);
+	assert_true(stats.waiting.method[0] && stats.waiting.passes > 0);
+	assert_int_equal(stats.kernel.pending + stats.user.pending, 0);
+	assert_int_equal(stats.user.taken, stats.kernel.stored);
+	assert_int_equal(waits.deltas.taken, stats.kernel.taken);
+}
+
 int main(void)
 {
 	privileges_need_perf();
@@ -387,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_tiny_ring_loses_and_says_so),
 		cmocka_unit_test(a_store_that_refuses_is_in_the_ledger),
 		cmocka_unit_test(only_a_family),
+		cmocka_unit_test(what_waits_is_sampled_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
