@@ -314,89 +314,88 @@ enum {
 	JOINING = FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME,
 };
 
+static const struct {
+	bool is_idle;
+	int32_t syscall;
+	uint64_t operation;
+	const char *kernel, *user;
+} parked[] = {
+	/* locks, however long */
+	{false, SYS_futex, LOCKING, futex_stack, NULL},
+	{false, SYS_futex, LOCKING, futex_stack,
+	 "__lll_lock_wait ___pthread_mutex_lock work start_thread"},
+	{false, SYS_futex, LOCKING, futex_stack,
+	 "futex_wait __GI___lll_lock_wait __pthread_mutex_lock work"},
+	/* gets its mutex back */
+	{false, SYS_futex, LOCKING, futex_stack,
+	 "__lll_lock_wait __pthread_mutex_cond_lock pthread_cond_wait work"},
+	{false, SYS_futex, LOCKING, futex_stack, "pthread_cond_wait work"},
+	{false, SYS_futex, PARKING, futex_stack,
+	 "__futex_abstimed_wait_common pthread_rwlock_wrlock work"},
+	{false, SYS_futex, BITSET, futex_stack,
+	 "syscall std::sys::sync::mutex::futex::Mutex::lock_contended work"},
+	{false, SYS_futex, BITSET, futex_stack,
+	 "std::sys::sync::rwlock::futex::RwLock::read_contended work"},
+	{false, SYS_futex, BITSET, futex_stack, "syscall [stripped_app+0x100]"},
+	{false, SYS_futex, LOCKING, futex_stack, "runtime.futex runtime.lock2 runtime.lock"},
+	{false, SYS_futex, PARKING, futex_stack,
+	 "pthread_cond_wait os::PlatformEvent::park ObjectMonitor::enter_internal "
+	 "ObjectMonitor::enter"},
+	{false, SYS_futex, LOCKING, futex_stack, "my_pthread_cond_wait pthread_cond"},
+	{false, 449, 2, "futex_wait_multiple __do_sys_futex_waitv", NULL},
+	{false, SYS_flock, 2, "locks_lock_inode_wait __do_sys_flock", NULL},
+	{false, SYS_flock, PARKING, "locks_lock_inode_wait", "pthread_cond_wait"},
+	/* who asked and gets no answer */
+	{false, SYS_read, 0, "anon_pipe_read vfs_read", NULL},
+	{false, SYS_recvfrom, 0, "sk_wait_data tcp_recvmsg", NULL},
+	{false, SYS_recvfrom, 0, "sk_wait_data tcp_recvmsg", "pthread_cond_wait"},
+	{false, SYS_connect, 0, "inet_wait_for_connect __inet_stream_connect", NULL},
+	{false, SYS_pread64, 0, "__iomap_dio_rw iomap_dio_rw", NULL},
+	{false, -1, 0, "filemap_fault handle_mm_fault exc_page_fault", NULL},
+	{false, SYS_vfork, 0, "kernel_clone __do_sys_vfork", NULL},
+	{false, SYS_ioctl, 0, "ioctl_that_nobody_knows", NULL},
+
+	{true, SYS_futex, PARKING, futex_stack, NULL},
+	{true, SYS_futex, JOINING, futex_stack, NULL},
+	{true, SYS_futex, PARKING, futex_stack, "pthread_cond_wait work"},
+	{true, SYS_futex, BITSET, futex_stack, "pthread_cond_clockwait work"},
+	{true, SYS_futex, BITSET, futex_stack,
+	 "__futex_abstimed_wait_common64 __pthread_cond_wait_common "
+	 "___pthread_cond_timedwait64 std::condition_variable::wait_until"},
+	{true, SYS_futex, PARKING, futex_stack, "__new_sem_wait_slow64 sem_wait take"},
+	{true, SYS_futex, JOINING, futex_stack, "__pthread_clockjoin_ex main"},
+	{true, SYS_futex, BITSET, futex_stack,
+	 "syscall std::sys::sync::thread_parking::futex::Parker::park std::thread::park"},
+	{true, SYS_futex, BITSET, futex_stack, "std::sys::sync::condvar::futex::Condvar::wait app"},
+	{true, SYS_futex, LOCKING, futex_stack,
+	 "runtime.futex runtime.futexsleep runtime.notesleep runtime.mPark runtime.stopm"},
+	{true, SYS_futex, LOCKING, futex_stack, "__timedwait_cp pthread_cond_timedwait"},
+	{true, SYS_futex, PARKING, NULL, "pthread_cond_wait"},
+	{true, SYS_epoll_wait, 0, "do_epoll_wait __x64_sys_epoll_wait", NULL},
+	{true, SYS_epoll_wait, 0, "do_epoll_wait", "Mutex::lock of_something_else"},
+	{true, SYS_poll, 0, "poll_schedule_timeout.constprop.0 do_sys_poll", NULL},
+	{true, SYS_poll, 0, NULL, NULL},
+	{true, SYS_accept4, 0, "inet_csk_accept inet_accept do_accept", NULL},
+	{true, SYS_accept, 0, "__skb_recv_datagram unix_accept do_accept", NULL},
+	{true, SYS_accept, 0, NULL, NULL},
+	{true, SYS_wait4, 0, "do_wait kernel_wait4", NULL},
+	{true, SYS_clock_nanosleep, 0, "hrtimer_nanosleep common_nsleep", NULL},
+	{true, SYS_rt_sigtimedwait, 0, "do_sigtimedwait.isra.0", NULL},
+	{true, SYS_io_uring_enter, 0, "io_cqring_wait", NULL},
+	{true, SYS_io_getevents, 0, "read_events do_io_getevents", NULL},
+};
+
 static void who_is_parked(void **state)
 {
 	(void)state;
-	static const struct {
-		bool is_idle;
-		int32_t syscall;
-		uint64_t operation;
-		const char *kernel, *user;
-	} rows[] = {
-		/* locks, however long */
-		{false, SYS_futex, LOCKING, futex_stack, NULL},
-		{false, SYS_futex, LOCKING, futex_stack,
-		 "__lll_lock_wait ___pthread_mutex_lock work start_thread"},
-		{false, SYS_futex, LOCKING, futex_stack,
-		 "futex_wait __GI___lll_lock_wait __pthread_mutex_lock work"},
-		/* gets its mutex back */
-		{false, SYS_futex, LOCKING, futex_stack,
-		 "__lll_lock_wait __pthread_mutex_cond_lock pthread_cond_wait work"},
-		{false, SYS_futex, LOCKING, futex_stack, "pthread_cond_wait work"},
-		{false, SYS_futex, PARKING, futex_stack,
-		 "__futex_abstimed_wait_common pthread_rwlock_wrlock work"},
-		{false, SYS_futex, BITSET, futex_stack,
-		 "syscall std::sys::sync::mutex::futex::Mutex::lock_contended work"},
-		{false, SYS_futex, BITSET, futex_stack,
-		 "std::sys::sync::rwlock::futex::RwLock::read_contended work"},
-		{false, SYS_futex, BITSET, futex_stack, "syscall [stripped_app+0x100]"},
-		{false, SYS_futex, LOCKING, futex_stack,
-		 "runtime.futex runtime.lock2 runtime.lock"},
-		{false, SYS_futex, PARKING, futex_stack,
-		 "pthread_cond_wait os::PlatformEvent::park ObjectMonitor::enter_internal "
-		 "ObjectMonitor::enter"},
-		{false, SYS_futex, LOCKING, futex_stack, "my_pthread_cond_wait pthread_cond"},
-		{false, 449, 2, "futex_wait_multiple __do_sys_futex_waitv", NULL},
-		{false, SYS_flock, 2, "locks_lock_inode_wait __do_sys_flock", NULL},
-		{false, SYS_flock, PARKING, "locks_lock_inode_wait", "pthread_cond_wait"},
-		/* who asked and gets no answer */
-		{false, SYS_read, 0, "anon_pipe_read vfs_read", NULL},
-		{false, SYS_recvfrom, 0, "sk_wait_data tcp_recvmsg", NULL},
-		{false, SYS_recvfrom, 0, "sk_wait_data tcp_recvmsg", "pthread_cond_wait"},
-		{false, SYS_connect, 0, "inet_wait_for_connect __inet_stream_connect", NULL},
-		{false, SYS_pread64, 0, "__iomap_dio_rw iomap_dio_rw", NULL},
-		{false, -1, 0, "filemap_fault handle_mm_fault exc_page_fault", NULL},
-		{false, SYS_vfork, 0, "kernel_clone __do_sys_vfork", NULL},
-		{false, SYS_ioctl, 0, "ioctl_that_nobody_knows", NULL},
-
-		{true, SYS_futex, PARKING, futex_stack, NULL},
-		{true, SYS_futex, JOINING, futex_stack, NULL},
-		{true, SYS_futex, PARKING, futex_stack, "pthread_cond_wait work"},
-		{true, SYS_futex, BITSET, futex_stack, "pthread_cond_clockwait work"},
-		{true, SYS_futex, BITSET, futex_stack,
-		 "__futex_abstimed_wait_common64 __pthread_cond_wait_common "
-		 "___pthread_cond_timedwait64 std::condition_variable::wait_until"},
-		{true, SYS_futex, PARKING, futex_stack, "__new_sem_wait_slow64 sem_wait take"},
-		{true, SYS_futex, JOINING, futex_stack, "__pthread_clockjoin_ex main"},
-		{true, SYS_futex, BITSET, futex_stack,
-		 "syscall std::sys::sync::thread_parking::futex::Parker::park std::thread::park"},
-		{true, SYS_futex, BITSET, futex_stack,
-		 "std::sys::sync::condvar::futex::Condvar::wait app"},
-		{true, SYS_futex, LOCKING, futex_stack,
-		 "runtime.futex runtime.futexsleep runtime.notesleep runtime.mPark runtime.stopm"},
-		{true, SYS_futex, LOCKING, futex_stack, "__timedwait_cp pthread_cond_timedwait"},
-		{true, SYS_futex, PARKING, NULL, "pthread_cond_wait"},
-		{true, SYS_epoll_wait, 0, "do_epoll_wait __x64_sys_epoll_wait", NULL},
-		{true, SYS_epoll_wait, 0, "do_epoll_wait", "Mutex::lock of_something_else"},
-		{true, SYS_poll, 0, "poll_schedule_timeout.constprop.0 do_sys_poll", NULL},
-		{true, SYS_poll, 0, NULL, NULL},
-		{true, SYS_accept4, 0, "inet_csk_accept inet_accept do_accept", NULL},
-		{true, SYS_accept, 0, "__skb_recv_datagram unix_accept do_accept", NULL},
-		{true, SYS_accept, 0, NULL, NULL},
-		{true, SYS_wait4, 0, "do_wait kernel_wait4", NULL},
-		{true, SYS_clock_nanosleep, 0, "hrtimer_nanosleep common_nsleep", NULL},
-		{true, SYS_rt_sigtimedwait, 0, "do_sigtimedwait.isra.0", NULL},
-		{true, SYS_io_uring_enter, 0, "io_cqring_wait", NULL},
-		{true, SYS_io_getevents, 0, "read_events do_io_getevents", NULL},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct wait_site site = site_of(rows[i].kernel, rows[i].user, false);
-		struct rec_wait rec = wait_of(SLEEPS, rows[i].syscall, 0);
-		rec.args[1] = rows[i].operation;
+	for (size_t i = 0; i < ARRAY_LEN(parked); i++) {
+		struct wait_site site = site_of(parked[i].kernel, parked[i].user, false);
+		struct rec_wait rec = wait_of(SLEEPS, parked[i].syscall, 0);
+		rec.args[1] = parked[i].operation;
 		rec.since_mono_ns = rec.sample.end_mono_ns - S;
-		if (wait_classify(&rec, &site).is_idle != rows[i].is_idle)
-			fail_msg("row %zu: %s / %s", i, rows[i].kernel ? rows[i].kernel : "",
-				 rows[i].user ? rows[i].user : "");
+		if (wait_classify(&rec, &site).is_idle != parked[i].is_idle)
+			fail_msg("row %zu: %s / %s", i, parked[i].kernel ? parked[i].kernel : "",
+				 parked[i].user ? parked[i].user : "");
 		rec.since_mono_ns++; /* not for long enough */
 		assert_false(wait_classify(&rec, &site).is_idle);
 		rec.since_mono_ns = 0;
