@@ -54,6 +54,7 @@ struct draft {
 	struct map mappings;  /* file */
 	struct unnamed unnamed;
 	uint32_t kernel_mapping;
+	size_t sockets;      /* distinct ones that threads waited on */
 	uint64_t at_mono_ns; /* when the stack that is being named was first there */
 };
 

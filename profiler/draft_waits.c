@@ -1,14 +1,22 @@
 #include "profiler/draft.h"
 #include "profiler/switches.h"
 
+/* Each is a text in the store: what comes beyond is told less precisely. */
+enum { MAX_SOCKETS = 512 };
+
 static int add_wait(struct draft *draft, const struct rec_wait *rec, uint32_t stack, uint32_t *id)
 {
 	struct wait_verdict verdict = wait_classify(rec, draft_site(draft, stack));
 	struct profile_wait wait = {.reason = verdict.reason, .is_idle = verdict.is_idle};
 	char label[WAIT_LABEL_BYTES];
-	wait_label(label, rec, verdict.reason);
+	wait_label(label, rec, verdict.reason, draft->sockets >= MAX_SOCKETS);
+	size_t before = draft->profile->wait_count;
 	int rc = profile_add_string(draft->profile, label, &wait.waits_on);
-	return rc ? rc : profile_add_wait(draft->profile, &wait, id);
+	if (!rc)
+		rc = profile_add_wait(draft->profile, &wait, id);
+	if (wait.reason == WAIT_NETWORK && draft->profile->wait_count > before)
+		draft->sockets++;
+	return rc;
 }
 
 /* The stack has been there since the wait began. */

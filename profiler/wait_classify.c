@@ -583,12 +583,16 @@ struct wait_verdict wait_classify(const struct rec_wait *rec, const struct wait_
 	return verdict;
 }
 
+enum { NO_PORT = -1 };
+
 static void put_address(char *text, size_t text_bytes, uint16_t family, const uint8_t *address,
-			uint16_t port)
+			int32_t port)
 {
-	char plain[INET6_ADDRSTRLEN] = "?";
+	char plain[INET6_ADDRSTRLEN] = "?", number[16] = "*";
 	(void)inet_ntop(family, address, plain, sizeof(plain));
-	snprintf(text, text_bytes, family == AF_INET6 ? "[%s]:%u" : "%s:%u", plain, port);
+	if (port != NO_PORT)
+		snprintf(number, sizeof(number), "%" PRId32, port);
+	snprintf(text, text_bytes, family == AF_INET6 ? "[%s]:%s" : "%s:%s", plain, number);
 }
 
 static void put_protocol(char *text, size_t text_bytes, uint16_t protocol)
@@ -610,13 +614,18 @@ static void put_protocol(char *text, size_t text_bytes, uint16_t protocol)
 	snprintf(text, text_bytes, "ip/%u", protocol);
 }
 
-static void socket_label(char text[static WAIT_LABEL_BYTES], const struct rec_socket *socket)
+static void socket_label(char text[static WAIT_LABEL_BYTES], const struct rec_socket *socket,
+			 bool is_short)
 {
 	static const uint8_t nowhere[sizeof(socket->remote)];
+	int32_t local_port = socket->local_port, remote_port = socket->remote_port;
+	bool is_local_chosen = local_port > remote_port;
+	if (is_short && remote_port) /* without one it is a listener's: a service */
+		*(is_local_chosen ? &local_port : &remote_port) = NO_PORT;
 	char protocol[16], local[64], remote[64];
 	put_protocol(protocol, sizeof(protocol), socket->protocol);
-	put_address(local, sizeof(local), socket->family, socket->local, socket->local_port);
-	put_address(remote, sizeof(remote), socket->family, socket->remote, socket->remote_port);
+	put_address(local, sizeof(local), socket->family, socket->local, local_port);
+	put_address(remote, sizeof(remote), socket->family, socket->remote, remote_port);
 	bool has_streams = socket->protocol == IPPROTO_TCP || socket->protocol == IPPROTO_MPTCP;
 	if (socket->remote_port || memcmp(socket->remote, nowhere, sizeof(nowhere)) != 0)
 		snprintf(text, WAIT_LABEL_BYTES, "%s %s -> %s", protocol, local, remote);
@@ -626,12 +635,12 @@ static void socket_label(char text[static WAIT_LABEL_BYTES], const struct rec_so
 }
 
 void wait_label(char text[static WAIT_LABEL_BYTES], const struct rec_wait *rec,
-		enum wait_reason reason)
+		enum wait_reason reason, bool is_short)
 {
 	bool is_inet = rec->socket.family == AF_INET || rec->socket.family == AF_INET6;
 	text[0] = 0;
 	if (reason == WAIT_LOCK && rec->object)
 		snprintf(text, WAIT_LABEL_BYTES, "futex 0x%" PRIx64, (uint64_t)rec->object);
 	else if (reason == WAIT_NETWORK && is_inet)
-		socket_label(text, &rec->socket);
+		socket_label(text, &rec->socket, is_short);
 }

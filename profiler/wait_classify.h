@@ -65,7 +65,9 @@ struct wait_verdict {
 struct wait_verdict wait_classify(const struct rec_wait *rec, const struct wait_site *site);
 
 /* What it waits on: "futex 0x7f12...", "tcp 10.0.0.1:40112 -> 10.0.0.7:5432", "tcp listen [::]:80",
- * "udp 0.0.0.0:53"; "" when there is nothing to tell. RFC 5952 for addresses, as by inet_ntop(3). */
+ * "udp 0.0.0.0:53"; "" when there is nothing to tell. RFC 5952 for addresses, as by inet_ntop(3).
+ * is_short: of a connection the higher port, which is the one that the system has chosen, is "*", so
+ * that connections of one client to one service look the same. */
 enum { WAIT_LABEL_BYTES = 160 };
 void wait_label(char text[static WAIT_LABEL_BYTES], const struct rec_wait *rec,
-		enum wait_reason reason);
+		enum wait_reason reason, bool is_short);

@@ -512,6 +512,30 @@ static void functions_say_why(void **state)
 	expect_wait(named.offcpu, 0, "lock", "", true);
 }
 
+/* However many connections come and go. */
+static void sockets_are_limited(void **state)
+{
+	struct fixture *fixture = *state;
+	enum { LIMIT = 512, SOCKETS = LIMIT + 100 };
+	const struct raw_frame frames[] = {{fixture->file, off_of(fixture->program, "plain") + 1}};
+	AUTO_MEM struct rec_wait *waits = calloc(SOCKETS, sizeof(*waits));
+	for (uint16_t i = 0; i < SOCKETS; i++) {
+		waits[i] = wait_of(SYS_read, 0);
+		waits[i].socket = (struct rec_socket){.family = 2,
+						      .protocol = 6,
+						      .local_port = (uint16_t)(40000 + i),
+						      .remote_port = 80,
+						      .local = {10, 0, 0, 1},
+						      .remote = {10, 0, 0, 2}};
+	}
+	AUTO(batch) batch = waiting_batch(stack_of(frames, 0, 1, 0), waits, SOCKETS);
+	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
+	name_batch(fixture, batch, &named);
+	assert_int_equal(named.offcpu->wait_count, 1 + LIMIT + 1); /* none, whole ones, the rest */
+	expect_wait(named.offcpu, LIMIT - 1, "network", "tcp 10.0.0.1:40511 -> 10.0.0.2:80", false);
+	expect_wait(named.offcpu, LIMIT, "network", "tcp 10.0.0.1:* -> 10.0.0.2:80", false);
+}
+
 static void switches_have_tables_of_their_own(void **state)
 {
 	struct fixture *fixture = *state;
@@ -575,6 +599,7 @@ int main(void)
 		WITH_NAMER(labels),
 		WITH_NAMER(what_waits_is_a_profile_of_its_own),
 		WITH_NAMER(functions_say_why),
+		WITH_NAMER(sockets_are_limited),
 		WITH_NAMER(switches_have_tables_of_their_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -498,7 +498,34 @@ static void what_it_waits_on(void **state)
 				inet_pton(rows[i].family, rows[i].remote, rec.socket.remote), 1);
 		}
 		char text[WAIT_LABEL_BYTES];
-		wait_label(text, &rec, rows[i].reason);
+		wait_label(text, &rec, rows[i].reason, false);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
+static void without_the_chosen_port(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t protocol, local_port, remote_port;
+		const char *expected;
+	} rows[] = {
+		{IPPROTO_TCP, 40112, 5432, "tcp 127.0.0.1:* -> 127.0.0.1:5432"},
+		{IPPROTO_TCP, 5432, 40112, "tcp 127.0.0.1:5432 -> 127.0.0.1:*"},
+		{IPPROTO_TCP, 7000, 7000, "tcp 127.0.0.1:7000 -> 127.0.0.1:*"},
+		{IPPROTO_UDP, 40000, 53, "udp 127.0.0.1:* -> 127.0.0.1:53"},
+		/* not connected to a port: that is all there is */
+		{IPPROTO_ICMP, 7, 0, "icmp 127.0.0.1:7 -> 127.0.0.1:0"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rec_wait rec = {.socket = {.family = AF_INET,
+						  .protocol = rows[i].protocol,
+						  .local_port = rows[i].local_port,
+						  .remote_port = rows[i].remote_port,
+						  .local = {127, 0, 0, 1},
+						  .remote = {127, 0, 0, 1}}};
+		char text[WAIT_LABEL_BYTES];
+		wait_label(text, &rec, WAIT_NETWORK, true);
 		assert_string_equal(text, rows[i].expected);
 	}
 }
@@ -512,6 +539,7 @@ int main(void)
 		cmocka_unit_test(kernel_threads),
 		cmocka_unit_test(only_the_innermost_user_frames_count),
 		cmocka_unit_test(what_it_waits_on),
+		cmocka_unit_test(without_the_chosen_port),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
