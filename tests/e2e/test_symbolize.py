@@ -27,6 +27,7 @@ CLASSES = {
     "clone": "the same function; a clone's suffix that one of them has",
     "symbol": "only here: a name from a symbol table, where DWARF has none",
     "unit": "llvm-symbolizer takes a file from the symbol table, without a line",
+    "early": "no line before the first one of the function: here its file, there another or none",
     "between": "no function there: llvm-symbolizer gives the padding the line before it",
     "wrong": "",
 }
@@ -106,6 +107,10 @@ class Comparison:
         if ([name for name, _ in ours] == [name for name, _ in theirs] and len(ours) == 1 and
                 ours[0][1] == ("??", 0) and theirs[0][1][1] == 0):
             return "unit"
+        if ([name for name, _ in ours] == [name for name, _ in theirs] and
+                all(here == there or (here[0] != "??" and here[1] == there[1] == 0)
+                    for (_, here), (_, there) in zip(ours, theirs))):
+            return "early"
         if [where for _, where in ours] != [where for _, where in theirs]:
             if unknown and len(ours) == 1 and ours[0][1] == ("??", 0):
                 return "symbol"
