@@ -519,7 +519,7 @@ static void sockets_are_limited(void **state)
 	enum { LIMIT = 512, SOCKETS = LIMIT + 100 };
 	const struct raw_frame frames[] = {{fixture->file, off_of(fixture->program, "plain") + 1}};
 	AUTO_MEM struct rec_wait *waits = calloc(SOCKETS, sizeof(*waits));
-	for (uint16_t i = 0; i < SOCKETS; i++) {
+	for (size_t i = 0; i < SOCKETS; i++) {
 		waits[i] = wait_of(SYS_read, 0);
 		waits[i].socket = (struct rec_socket){.family = 2,
 						      .protocol = 6,
