@@ -37,7 +37,7 @@ int option_view(void *target, const char *value, struct err *err)
 {
 	static const struct word words[] = {
 		{"waits", EXACT_WAITS}, {"wakers", EXACT_WAKERS}, {"offwake", EXACT_OFFWAKE}};
-	uint32_t view;
+	uint32_t view = 0;
 	int rc = parse_word(words, ARRAY_LEN(words), value, &view, err);
 	if (!rc)
 		*(enum exact_view *)target = (enum exact_view)view;
@@ -47,7 +47,7 @@ int option_view(void *target, const char *value, struct err *err)
 int option_stacks(void *target, const char *value, struct err *err)
 {
 	static const struct word words[] = {{"all", true}, {"sampled", false}};
-	uint32_t is_all;
+	uint32_t is_all = 0;
 	int rc = parse_word(words, ARRAY_LEN(words), value, &is_all, err);
 	if (!rc)
 		*(bool *)target = is_all;
@@ -79,7 +79,7 @@ static int parse_number(const char *text, uint64_t max, uint64_t *number, struct
 
 int option_tid(void *target, const char *value, struct err *err)
 {
-	uint64_t tid;
+	uint64_t tid = 0;
 	int rc = parse_number(value, INT32_MAX, &tid, err);
 	if (!rc && !tid)
 		rc = err_set(err, -EINVAL, "there is no thread 0");
@@ -90,7 +90,7 @@ int option_tid(void *target, const char *value, struct err *err)
 
 int option_us(void *target, const char *value, struct err *err)
 {
-	uint64_t us;
+	uint64_t us = 0;
 	int rc = parse_number(value, EXACT_MAX_S * NS_PER_S / NS_PER_US, &us, err);
 	if (!rc)
 		*(uint64_t *)target = us * NS_PER_US;
