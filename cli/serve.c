@@ -14,6 +14,7 @@
 #include "cli/config.h"
 #include "cli/limits.h"
 #include "cli/signals.h"
+#include "cli/tracer.h"
 #include "profiler/profiler.h"
 #include "storage/store.h"
 #include "web/server.h"
@@ -43,6 +44,7 @@ struct serving {
 	struct store *store;
 	struct naming naming;
 	struct profiler *profiler;
+	struct tracer *tracer;
 	char cache[PATH_MAX], uploads[PATH_MAX];
 	int64_t complained_mono_ns; /* namer's thread: when a failed append was last logged */
 };
@@ -99,6 +101,7 @@ static void rename_stored(void *ctx, const char *build_id, const struct profile_
 	struct serving *serving = ctx;
 	size_t renamed;
 	struct err err = {0};
+	tracer_rename(serving->tracer, build_id, renamer);
 	if (store_rename(serving->store, build_id, renamer, &renamed, &err))
 		log_line(LOG_WARN, "stored samples keep their old names: %s", err.text);
 }
@@ -107,6 +110,18 @@ static void log_notice(void *ctx, const char *text)
 {
 	(void)ctx;
 	log_line(LOG_WARN, "%s", text);
+}
+
+static void take_switches(void *ctx, const struct named_switches *switches)
+{
+	const struct serving *serving = ctx;
+	tracer_take(serving->tracer, switches);
+}
+
+static int open_tracer(struct serving *serving, const struct serve_config *config, struct err *err)
+{
+	(void)config;
+	return tracer_new(&serving->tracer, err);
 }
 
 static int open_store(struct serving *serving, const struct serve_config *config, struct err *err)
@@ -162,18 +177,22 @@ static int open_profiler(struct serving *serving, const struct serve_config *con
 		.ring_bytes =
 			config->ring_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)config->ring_bytes,
 		.deliver = append,
+		.switches = take_switches,
 		.warn = warn,
 		.ctx = serving,
 	};
 	waits_apply(&config->waits, &profiling);
-	return profiler_open(&serving->profiler, &profiling, err);
+	int rc = profiler_open(&serving->profiler, &profiling, err);
+	if (!rc)
+		tracer_attach(serving->tracer, serving->profiler);
+	return rc;
 }
 
 static int start(struct serving *serving, struct server **server, const struct serve_config *config,
 		 struct err *err)
 {
-	static int (*const steps[])(struct serving *, const struct serve_config *,
-				    struct err *) = {open_store, open_naming, open_profiler};
+	static int (*const steps[])(struct serving *, const struct serve_config *, struct err *) = {
+		open_store, open_tracer, open_naming, open_profiler};
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		int rc = steps[i](serving, config, err);
 		if (rc)
@@ -188,6 +207,7 @@ static int start(struct serving *serving, struct server **server, const struct s
 		.symbols_status = read_symbols,
 		.upload_symbols = upload_symbols,
 		.flush_waits = flush_waits,
+		.tracer = tracer_ops(serving->tracer),
 		.ctx = serving,
 		.insecure = config->insecure,
 	};
@@ -220,8 +240,11 @@ static int serve(const struct serve_config *config)
 	if (serving.naming.symbols)
 		symbols_end_uploads(serving.naming.symbols);
 	server_free(server);
+	if (serving.tracer)
+		tracer_stop(serving.tracer);
 	profiler_free(serving.profiler);
 	naming_fini(&serving.naming); /* renames what is stored */
+	tracer_free(serving.tracer);
 	store_free(serving.store);
 	return rc ? EXIT_FAILED : EXIT_DONE;
 }

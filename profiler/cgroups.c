@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/auto.h"
@@ -71,6 +72,41 @@ static void walk_mounts(struct walk *walk, const char *type, const char *option)
 	}
 	if (mounts)
 		endmntent(mounts);
+}
+
+static bool find_mount(char directory[static PATH_MAX], const char *type)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent entry;
+	char text[8192];
+	bool is_found = false;
+	while (mounts && !is_found && getmntent_r(mounts, &entry, text, sizeof(text)))
+		is_found = !strcmp(entry.mnt_type, type) &&
+			   snprintf(directory, PATH_MAX, "%s", entry.mnt_dir) < PATH_MAX;
+	if (mounts)
+		endmntent(mounts);
+	return is_found;
+}
+
+int cgroup_directory(char directory[static PATH_MAX], const char *path, struct err *err)
+{
+	char mount[PATH_MAX];
+	size_t mount_len = find_mount(mount, "cgroup2") ? strlen(mount) : 0;
+	bool is_whole = mount_len && !strncmp(path, mount, mount_len) &&
+			(!path[mount_len] || path[mount_len] == '/');
+	int len = snprintf(directory, PATH_MAX, "%s%s%s",
+			   is_whole    ? ""
+			   : mount_len ? mount
+				       : "",
+			   is_whole || path[0] == '/' ? "" : "/", path);
+	if (len >= PATH_MAX)
+		return err_set(err, -ENAMETOOLONG, "cgroup %.64s...: %m", path);
+	if (!access(directory, F_OK))
+		return 0;
+	/* One of another hierarchy: who opens it will say so. */
+	if (!access(path, F_OK) && snprintf(directory, PATH_MAX, "%s", path) < PATH_MAX)
+		return 0;
+	return err_set(err, -ENOENT, "there is no cgroup %s in the v2 hierarchy", path);
 }
 
 /* The number behind a key of a flat keyed file; 0: it is not there. */

@@ -4,9 +4,11 @@
  * cpu.stat: Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst.
  */
 #pragma once
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/map.h"
 #include "profile/trace_report.h"
 
@@ -27,6 +29,10 @@ void cgroup_quotas_fini(struct cgroup_quotas *quotas);
 /* What came between the two into the report. -ENOMEM, -ENOSPC. */
 int cgroup_quotas_compare(const struct cgroup_quotas *before, const struct cgroup_quotas *after,
 			  struct trace_report *report);
+
+/* The directory of a cgroup of the v2 hierarchy, given that or its path below the hierarchy. -ENOENT,
+ * -ENAMETOOLONG. */
+int cgroup_directory(char directory[static PATH_MAX], const char *path, struct err *err);
 
 /* Paths of the v2 hierarchy by cgroup ID (abi.h): char *, owned. */
 void cgroup_paths_read(struct map *paths);

@@ -434,9 +434,9 @@ static uint64_t resident_bytes(void)
 	return fields == 2 ? resident_pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-void profiler_wait_delivered(struct profiler *profiler, uint64_t until_mono_ns)
+void profiler_wait_delivered(struct profiler *profiler, uint64_t until_mono_ns, int64_t patience_ns)
 {
-	int64_t end_mono_ns = (int64_t)until_mono_ns + DELIVERY_WAIT_NS;
+	int64_t end_mono_ns = clock_mono_ns() + patience_ns;
 	struct timespec end = {.tv_sec = end_mono_ns / NS_PER_S, .tv_nsec = end_mono_ns % NS_PER_S};
 	int rc = 0;
 	pthread_mutex_lock(&profiler->lock);

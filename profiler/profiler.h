@@ -64,8 +64,9 @@ AUTO_DEFINE(profiler)
  * goes on is told of every 10 s only. Any thread, not deliver()'s. */
 void profiler_flush_waits(struct profiler *profiler);
 
-/* Returns when everything that came until then was delivered, or after some seconds. Likewise. */
-void profiler_wait_delivered(struct profiler *profiler, uint64_t until_mono_ns);
+/* Returns when everything that came until then was delivered, or when that takes too long. Likewise. */
+void profiler_wait_delivered(struct profiler *profiler, uint64_t until_mono_ns,
+			     int64_t patience_ns);
 /* What takes the samples. Borrowed. */
 const struct sampler *profiler_sampler(const struct profiler *profiler);
 

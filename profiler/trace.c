@@ -19,6 +19,9 @@ static const uint64_t SLOW_NS = 10 * UINT64_C(1000000);
 /* A switch whose stack came late is looked at once more by the next round of the collector. */
 static const uint64_t LATE_NS = 200 * UINT64_C(1000000);
 
+/* Names of files that nobody looked at before take their time. */
+static const int64_t PATIENCE_NS = 30 * NS_PER_S;
+
 struct trace {
 	struct profiler *profiler;
 	struct tracing *tracing;
@@ -45,12 +48,16 @@ void trace_result_fini(struct trace_result *result)
 
 static int open_tracing(struct trace *trace, const struct trace_options *options, struct err *err)
 {
+	char cgroup[PATH_MAX];
+	int rc = options->cgroup ? cgroup_directory(cgroup, options->cgroup, err) : 0;
+	if (rc)
+		return rc;
 	struct tracing_options tracing = {
 		.sampler = profiler_sampler(trace->profiler),
 		.pid = options->pid,
 		.tid = options->tid,
 		.not_pid = options->takes_self ? 0 : getpid(),
-		.cgroup = options->cgroup,
+		.cgroup = options->cgroup ? cgroup : NULL,
 		.states = options->states ? options->states : TRACING_ANY_STATE,
 		.session = options->session,
 		.min_ns = options->min_ns,
@@ -155,7 +162,8 @@ int trace_stop(struct trace *trace, struct err *err)
 	if (!rc && (rc = compare_quotas(trace)) != 0)
 		err_set(err, rc, "CPU quotas: %m");
 	if (!rc)
-		profiler_wait_delivered(trace->profiler, (uint64_t)trace->end_mono_ns + LATE_NS);
+		profiler_wait_delivered(trace->profiler, (uint64_t)trace->end_mono_ns + LATE_NS,
+					PATIENCE_NS);
 	return rc;
 }
 

@@ -24,7 +24,7 @@ struct trace; /* opaque */
 struct trace_options {
 	pid_t pid; /* 0: any */
 	pid_t tid;
-	const char *cgroup; /* directory of the v2 hierarchy; NULL: any */
+	const char *cgroup; /* of the v2 hierarchy, cgroup_directory(); NULL: any */
 	uint32_t states;    /* of enum tracing_state; 0: all */
 	uint64_t min_ns;
 	uint64_t max_ns;       /* 0: none is too long */
@@ -52,7 +52,7 @@ void trace_take(struct trace *trace, const struct named_switches *switches);
 /* profile_rename() for what is there by now. */
 void trace_rename(struct trace *trace, const char *build_id, const struct profile_renamer *renamer);
 
-/* Detach and count. Waits until what came before has been taken, some seconds at the most. */
+/* Detach and count. Waits until what came before has been taken, half a minute at the most. */
 int trace_stop(struct trace *trace, struct err *err);
 /* After that. The caller ends *result with trace_result_fini(). -ENOMEM, -ENOSPC. */
 int trace_finish(struct trace *trace, struct trace_result *result, struct err *err);

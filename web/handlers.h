@@ -17,6 +17,7 @@
 #include "web/assets.h"
 #include "web/request.h"
 #include "web/response.h"
+#include "web/tracer.h"
 
 /* What the server shows. Constant while it runs; all borrowed. */
 struct web_context {
@@ -29,7 +30,8 @@ struct web_context {
 	void (*stack_quality)(void *ctx, struct stack_quality *quality);  /* likewise */
 	void (*symbols_status)(void *ctx, struct symbols_status *status); /* likewise */
 	int (*upload_symbols)(void *ctx, const char *build_id, int fd, struct err *err);
-	void (*flush_waits)(void *ctx); /* server.h; NULL: nothing to be stored */
+	void (*flush_waits)(void *ctx);  /* server.h; NULL: nothing to be stored */
+	const struct tracer_ops *tracer; /* NULL: nothing traces */
 	void *sampler_ctx;
 	bool loopback;  /* answer only to names of this machine (router.h) */
 	sem_t *queries; /* how many more queries of stored samples may run; NULL: any number */
@@ -62,6 +64,11 @@ bool api_symbols_admit(const struct web_context *context, const struct request *
 		       struct response *response);
 /* Answer with what went wrong on the way. */
 void api_symbols_refuse(struct response *response, const struct err *err);
+/* Traces: started, listed and, by their number, asked about and stopped. */
+#define API_TRACES_PATH "/api/v1/trace"
+#define API_TRACE_PATH  "/api/v1/trace/"
+int api_trace(const struct web_context *context, const struct request *request,
+	      struct response *response, struct err *err);
 int api_export(const struct web_context *context, const struct request *request,
 	       struct response *response, struct err *err);
 

@@ -11,7 +11,7 @@
 
 enum request_method request_method_of(const char *name)
 {
-	static const char *const names[] = {"GET", "HEAD", "POST", "PUT"};
+	static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
 	for (int i = METHOD_GET; i < METHOD_OTHER; i++)
 		if (!strcmp(name, names[i]))
 			return (enum request_method)i;

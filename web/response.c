@@ -77,9 +77,10 @@ struct status_name {
 static const char *status_name(unsigned int status)
 {
 	static const struct status_name names[] = {
-		{400, "bad_request"},        {403, "forbidden"},   {404, "not_found"},
-		{405, "method_not_allowed"}, {413, "too_large"},   {414, "uri_too_long"},
-		{501, "not_implemented"},    {503, "unavailable"}, {507, "no_space"},
+		{400, "bad_request"},  {403, "forbidden"},          {404, "not_found"},
+		{409, "conflict"},     {405, "method_not_allowed"}, {413, "too_large"},
+		{414, "uri_too_long"}, {501, "not_implemented"},    {503, "unavailable"},
+		{507, "no_space"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (names[i].status == status)

@@ -13,6 +13,8 @@ enum {
 	READS_SAMPLES = 1, /* slow and large, so only so many at once */
 	TAKES_POST = 2,
 	TAKES_FILE = 4, /* by PUT, and nothing else; the path goes on with what it is for */
+	TAKES_DELETE = 8,
+	GOES_ON = 16, /* the path does, with what it is for */
 };
 
 struct route {
@@ -30,6 +32,8 @@ static const struct route routes[] = {
 	{"/api/v1/status", api_status, PLAIN},
 	{"/api/v1/export", api_export, READS_SAMPLES},
 	{API_SYMBOLS_PATH, api_symbols, TAKES_FILE},
+	{API_TRACES_PATH, api_trace, TAKES_POST},
+	{API_TRACE_PATH, api_trace, TAKES_DELETE | GOES_ON},
 	{"/debug/pprof", pprof_index, PLAIN},
 	{"/debug/pprof/", pprof_index, PLAIN},
 	{"/debug/pprof/profile", pprof_profile, READS_SAMPLES},
@@ -46,7 +50,7 @@ static const struct route *find_route(const char *path)
 	static const struct route page_route = {"the page", page, PLAIN};
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		const struct route *route = &routes[i];
-		bool is_open = route->traits & TAKES_FILE;
+		bool is_open = route->traits & (TAKES_FILE | GOES_ON);
 		if (is_open ? !strncmp(route->path, path, strlen(route->path))
 			    : !strcmp(route->path, path))
 			return route;
@@ -98,7 +102,8 @@ static bool is_allowed(const struct route *route, enum request_method method)
 {
 	if (route->traits & TAKES_FILE)
 		return method == METHOD_PUT;
-	return is_question(method) || (method == METHOD_POST && route->traits & TAKES_POST);
+	return is_question(method) || (method == METHOD_POST && route->traits & TAKES_POST) ||
+	       (method == METHOD_DELETE && route->traits & TAKES_DELETE);
 }
 
 static int run_handler(const struct route *route, const struct web_context *context,
@@ -136,9 +141,10 @@ static void refuse_host(struct response *response, enum error_style style, const
 static void refuse_method(struct response *response, enum error_style style,
 			  const struct route *route)
 {
-	const char *allowed = route->traits & TAKES_FILE   ? "PUT"
-			      : route->traits & TAKES_POST ? "GET, HEAD, POST"
-							   : "GET, HEAD";
+	const char *allowed = route->traits & TAKES_FILE     ? "PUT"
+			      : route->traits & TAKES_POST   ? "GET, HEAD, POST"
+			      : route->traits & TAKES_DELETE ? "GET, HEAD, DELETE"
+							     : "GET, HEAD";
 	char message[64];
 	snprintf(message, sizeof(message), "only %s here", allowed);
 	response_status(response, style, 405, message);

@@ -352,6 +352,7 @@ int server_open(struct server **out, const struct server_options *options, struc
 		.symbols_status = options->symbols_status,
 		.upload_symbols = options->upload_symbols,
 		.flush_waits = options->flush_waits,
+		.tracer = options->tracer,
 		.sampler_ctx = options->ctx,
 		.queries = &server->queries,
 	};

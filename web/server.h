@@ -14,6 +14,7 @@
 #include "profile/stack_quality.h"
 #include "profile/symbols_status.h"
 #include "storage/store.h"
+#include "web/tracer.h"
 
 struct server; /* opaque */
 
@@ -33,6 +34,7 @@ struct server_options {
 	/* Have what threads wait for by now stored, also where the wait goes on. May take a second.
 	 * NULL: nothing samples. */
 	void (*flush_waits)(void *ctx);
+	const struct tracer_ops *tracer; /* NULL: nothing traces; borrowed */
 	void *ctx;
 	uint64_t max_upload_bytes; /* 0: 2 GiB */
 	bool insecure;             /* listen beyond loopback without TLS */
