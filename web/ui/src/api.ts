@@ -353,17 +353,23 @@ async function askJson<T>(
 	}
 }
 
-export async function fetchFlame(
-	s: Selection,
-	focus: string,
-	rootBy: string,
-	frames: Frames,
+/* How stacks become frames. */
+export type Shape = Pick<UrlState, "focus" | "rootBy" | "frames">;
+
+async function askFlame(
+	path: string,
+	params: Record<string, string>,
+	s: Shape,
 	signal: AbortSignal,
 ): Promise<CallTree> {
-	const by = frames === "function" ? "" : frames;
-	const params = { ...select(s), focus, by, group_by: rootBy, format: "table" };
-	const response = await ask(address("api/v1/flame", params), signal);
+	const by = s.frames === "function" ? "" : s.frames;
+	const shape = { focus: s.focus, by, group_by: s.rootBy, format: "table" };
+	const response = await ask(address(`api/v1/${path}`, { ...params, ...shape }), signal);
 	return decodeFlameTable(await response.arrayBuffer());
+}
+
+export function fetchFlame(s: Selection, shape: Shape, signal: AbortSignal): Promise<CallTree> {
+	return askFlame("flame", select(s), shape, signal);
 }
 
 export function fetchTop(s: Selection, frames: Frames, signal: AbortSignal): Promise<TopTable> {
@@ -495,9 +501,13 @@ export function fetchTrace(id: number, signal: AbortSignal): Promise<Trace> {
 	return askJson(`trace/${id}`, {}, decodeTrace, signal);
 }
 
-export async function fetchTraceFlame(id: number, view: string, signal: AbortSignal): Promise<CallTree> {
-	const response = await ask(address(`api/v1/trace/${id}/flame`, { view, format: "table" }), signal);
-	return decodeFlameTable(await response.arrayBuffer());
+export function fetchTraceFlame(
+	id: number,
+	view: string,
+	shape: Shape,
+	signal: AbortSignal,
+): Promise<CallTree> {
+	return askFlame(`trace/${id}/flame`, { view }, shape, signal);
 }
 
 export function traceExportUrl(id: number, view: string, format: "pprof" | "folded"): string {

@@ -219,7 +219,11 @@ describe("asking", () => {
 
 	test("the address is relative to the page, and escaped", async () => {
 		answer(encode(SMALL));
-		const tree = await fetchFlame(selection, "std::a<b>", "comm", "function", signal);
+		const tree = await fetchFlame(
+			selection,
+			{ focus: "std::a<b>", rootBy: "comm", frames: "function" },
+			signal,
+		);
 		expect(tree.count).toBe(6);
 		const url = new URL(vi.mocked(fetch).mock.calls[0]![0] as string);
 		expect(url.pathname).toBe("/behind/proxy/api/v1/flame");
@@ -236,7 +240,7 @@ describe("asking", () => {
 		["reason", "library"],
 	] as const)("what a frame is: by %s, %s", async (rootBy, frames) => {
 		answer(encode(SMALL));
-		await fetchFlame(selection, "", rootBy, frames, signal);
+		await fetchFlame(selection, { focus: "", rootBy, frames }, signal);
 		const params = new URL(vi.mocked(fetch).mock.calls[0]![0] as string).searchParams;
 		expect(params.get("by")).toBe(frames === "function" ? null : frames);
 		expect(params.get("group_by")).toBe(rootBy || null);

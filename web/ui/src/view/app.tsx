@@ -109,7 +109,7 @@ export function App(): JSX.Element {
 		state.tab === "flame" ? `${asked} ${state.focus} ${state.rootBy} ${state.frames}` : null,
 		beat,
 		live,
-		(signal) => fetchFlame(selection, state.focus, state.rootBy, state.frames, signal),
+		(signal) => fetchFlame(selection, state, signal),
 	);
 	const top = useLoad(state.tab === "table" ? `${asked} ${state.frames}` : null, beat, live, (signal) =>
 		fetchTop(selection, state.frames, signal),
@@ -261,6 +261,7 @@ export function App(): JSX.Element {
 											theme={theme}
 											isOld={flame.isOld}
 											labels={labels}
+											isFixed={false}
 											onOnlyRoot={(value) =>
 												pick(
 													state.rootBy,

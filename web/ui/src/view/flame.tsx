@@ -27,7 +27,8 @@ interface Props {
 	readonly go: Go;
 	readonly theme: Theme;
 	readonly isOld: boolean /* another answer is on its way */;
-	readonly labels: readonly string[] | null /* what the root can be split by; null: frames are fixed */;
+	readonly labels: readonly string[] /* what the root can be split by */;
+	readonly isFixed: boolean /* what is selected cannot be changed from here */;
 	readonly onOnlyRoot: (value: string) => void /* of the label at the root */;
 }
 
@@ -67,31 +68,30 @@ const HOME: Partial<UrlState> = { zoom: "", span: WHOLE };
 
 /* What the menu of a frame offers. */
 function frameActions(node: number, acting: Acting): MenuAction[] {
-	const { tree, go, zoomTo, isFixed } = acting;
+	const { tree, state, go, zoomTo, isFixed } = acting;
 	const name = nameOf(tree, node);
+	const ofFunction: MenuAction[] = [
+		{
+			name: `Only stacks with this ${FRAMES[state.frames].one}`,
+			hint: "f",
+			run: () => go({ focus: name, ...HOME }),
+		},
+		{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) },
+	];
 	return [
 		{ name: "Zoom to this frame", hint: "Enter", run: () => zoomTo(node) },
-		...(hasFunction(tree, node)
-			? [{ name: "Highlight everywhere", hint: "h", run: () => go({ search: exactSearch(name) }) }]
-			: []),
+		...(hasFunction(tree, node) ? ofFunction : []),
 		...(isFixed ? [] : selectingActions(node, acting)),
 		{ name: "Copy name", hint: "c", run: () => copy(name) },
 	];
 }
 
-/* Those that change what is selected. */
+/* Those that change what is selected, or the tab. */
 function selectingActions(node: number, { tree, state, go, onOnlyRoot }: Acting): MenuAction[] {
 	const name = nameOf(tree, node);
 	const actions: MenuAction[] = [];
 	if (hasFunction(tree, node))
-		actions.push(
-			{
-				name: `Only stacks with this ${FRAMES[state.frames].one}`,
-				hint: "f",
-				run: () => go({ focus: name, ...HOME }),
-			},
-			{ name: "Show in table", run: () => go({ tab: "table", filter: exactSearch(name) }) },
-		);
+		actions.push({ name: "Show in table", run: () => go({ tab: "table", filter: exactSearch(name) }) });
 	const reason = reasonOfNode(tree, node);
 	if (reason)
 		actions.push({
@@ -130,7 +130,7 @@ function frameKeys(k: Keying): Readonly<Record<string, () => void>> {
 		Escape: () => k.zoomTo(0),
 		"+": () => k.zoomBy(0.7),
 		"-": () => k.zoomBy(1 / 0.7),
-		f: () => isFunction && !k.isFixed && go({ focus: name, zoom: "", span: WHOLE }),
+		f: () => isFunction && go({ focus: name, zoom: "", span: WHOLE }),
 		h: () => isFunction && go({ search: exactSearch(name) }),
 		c: () => copy(name),
 		m: k.openMenu,
@@ -138,7 +138,16 @@ function frameKeys(k: Keying): Readonly<Record<string, () => void>> {
 	};
 }
 
-export function FlameView({ tree, state, go, theme, isOld, labels, onOnlyRoot }: Props): JSX.Element {
+export function FlameView({
+	tree,
+	state,
+	go,
+	theme,
+	isOld,
+	labels,
+	isFixed,
+	onOnlyRoot,
+}: Props): JSX.Element {
 	const canvas = useRef<FlameCanvas | null>(null);
 	const elements = useRef<Record<"scroller" | "space" | "boxes" | "marks" | "tree", HTMLElement | null>>({
 		scroller: null,
@@ -222,7 +231,7 @@ export function FlameView({ tree, state, go, theme, isOld, labels, onOnlyRoot }:
 		if (box) setMenu({ node: focused, place: { x: Math.max(0, box.left) + 20, y: box.top + 20 } });
 	};
 	const isFlame = state.layout === "flame";
-	const acting: Acting = { tree, state, go, zoomTo, onOnlyRoot, isFixed: labels === null };
+	const acting: Acting = { tree, state, go, zoomTo, onOnlyRoot, isFixed };
 	const keys = frameKeys({
 		...acting,
 		focused,
@@ -335,7 +344,7 @@ interface BarProps {
 	readonly found: Matches | null;
 	readonly fault: string;
 	readonly theme: Theme;
-	readonly labels: readonly string[] | null;
+	readonly labels: readonly string[];
 }
 
 const KEYS: readonly (readonly [string, string])[] = [
@@ -399,8 +408,8 @@ function FlameBar({ tree, zoomed, state, go, found, fault, theme, labels }: BarP
 					</li>
 				))}
 			</ul>
-			{labels && <FramesPicker frames={state.frames} go={go} />}
-			{labels && <RootPicker state={state} labels={labels} go={go} />}
+			<FramesPicker frames={state.frames} go={go} />
+			<RootPicker state={state} labels={labels} go={go} />
 			<div class="segments" role="group" aria-label="Root">
 				{(["icicle", "flame"] as const).map((layout) => (
 					<button

@@ -124,26 +124,36 @@ function Progress({ id, trace }: { readonly id: number; readonly trace: Trace })
 	);
 }
 
+const LABELS = ["cgroup", "comm", "pid", "reason", "thread", "tid", "waits_on"];
+
 function Graph({ state, go, theme }: Props): JSX.Element {
 	const { trace: id, traceView: view } = state;
-	const flame = useLoad(`${id} ${view}`, 0, false, (signal) => fetchTraceFlame(id, view, signal));
+	const asked = `${id} ${view} ${state.focus} ${state.rootBy} ${state.frames}`;
+	const flame = useLoad(asked, 0, false, (signal) => fetchTraceFlame(id, view, state, signal));
 	if (flame.error) return <p class="empty">{flame.error}</p>;
 	if (!flame.data) return <div class="loading">Loading…</div>;
 	if (flame.data.totalNs === 0)
 		return (
 			<div class="empty" role="status">
-				<h2>No waits were found.</h2>
-				<p>Trace for longer, or with wider limits.</p>
+				<h2>No waits were found{state.focus && ` with ${state.focus}`}.</h2>
+				{state.focus ? (
+					<button type="button" class="button" onClick={() => go({ focus: "" })}>
+						Show all stacks
+					</button>
+				) : (
+					<p>Trace for longer, or with wider limits.</p>
+				)}
 			</div>
 		);
 	return (
 		<FlameView
 			tree={flame.data}
-			state={{ ...state, focus: "", rootBy: "", frames: "function" }}
+			state={state}
 			go={go}
 			theme={theme}
 			isOld={flame.isOld}
-			labels={null}
+			labels={LABELS}
+			isFixed={true}
 			onOnlyRoot={() => undefined}
 		/>
 	);

@@ -16,8 +16,8 @@ const TARGETS: readonly (readonly [Target, string])[] = [
 ];
 const STATES: readonly (readonly [WaitState, string])[] = [
 	["any", "of all kinds"],
-	["sleeping", "sleeping"],
-	["uninterruptible", "uninterruptible (disk and the like)"],
+	["sleeping", "asleep"],
+	["uninterruptible", "asleep without signals: disk and the like"],
 	["runnable", "runnable: preempted or throttled"],
 ];
 
@@ -43,7 +43,7 @@ export function TraceDialog({ query, go, onClose }: Props): JSX.Element {
 		if (fault) return;
 		setStarting(true);
 		startTrace(draft).then(
-			(id) => (onClose(), go({ trace: id, traceView: "waits", zoom: "" })),
+			(id) => (onClose(), go({ trace: id, traceView: "waits", zoom: "", focus: "", rootBy: "" })),
 			(error: unknown) => {
 				setStarting(false);
 				setRefusal(error instanceof Error ? error.message : String(error));
