@@ -223,7 +223,7 @@ static const struct value_row value_rows[] = {
 	 "[1000000,900000,900000,700000,200000,100000,100000,100000]"},
 	{"/api/v1/flame?group_by=comm&" RANGE, "nodes.parent", "[0,0,1,2,2,0,5,6]"},
 	{"/api/v1/flame?group_by=comm&by=line&" RANGE, "nodes.kind", "[0,6,1,1,1,6,1,2]"},
-	{"/api/v1/flame?group_by=reason&" RANGE, "names", 
+	{"/api/v1/flame?group_by=reason&" RANGE, "names",
 	 "[\"all\",\"[no reason]\",\"main\",\"a\",\"b\",\"c\"]"},
 	{"/api/v1/flame?group_by=tid&" RANGE, "names",
 	 "[\"all\",\"11\",\"main\",\"a\",\"b\",\"22\",\"c\"]"},
