@@ -39,6 +39,7 @@ struct fixture {
 	struct web_context context;
 	struct request request;
 	struct response response;
+	int flushes; /* of waits, asked for by a handler */
 };
 
 static void add_second(struct fixture *f, int second)
@@ -461,14 +462,13 @@ static void count_flush(void *ctx)
 static void test_flush_of_waits(void **state)
 {
 	struct fixture *f = *state;
-	int flushes = 0;
 	f->context = (struct web_context){
-		.store = f->temp.store, .flush_waits = count_flush, .sampler_ctx = &flushes};
+		.store = f->temp.store, .flush_waits = count_flush, .sampler_ctx = &f->flushes};
 	for (size_t i = 0; i < ARRAY_LEN(flush_rows); i++) {
-		flushes = 0;
+		f->flushes = 0;
 		get(f, flush_rows[i].target);
-		if (flushes != flush_rows[i].flushes)
-			fail_msg("%s: %d flushes", flush_rows[i].target, flushes);
+		if (f->flushes != flush_rows[i].flushes)
+			fail_msg("%s: %d flushes", flush_rows[i].target, f->flushes);
 	}
 }
 
