@@ -17,7 +17,7 @@ struct waits_config {
 /* Entries for a table of options; config is a struct waits_config in the options structure. */
 #define WAITS_OPTIONS(type, config)                                                               \
 	{"waiting",      0,                                                                       \
-	 "METHOD",       "how to sample threads that wait: auto, open, iter, off (default auto)", \
+	 "METHOD",       "how to sample waiting: auto, open, iter, switch or off (default auto)", \
 	 option_waiting, offsetof(type, config) + offsetof(struct waits_config, method)},         \
 		{"wait-rate", 0,                                                                  \
 		 "HZ",        "visits to each thread that waits per second (default 20)",         \
