@@ -92,3 +92,33 @@ static __always_inline __u32 compat_is_mm_locked(struct task_struct *task)
 		return 0;
 	return BPF_CORE_READ(task, mm, mmap_lock.count.counter) & 1;
 }
+
+/* Since v6.18 a thread is stopped on its way to user space, and says so itself; before, its group's
+ * queue is taken away with all who are on it. https://git.kernel.org/torvalds/c/e1fad12dcb66 */
+struct task_struct___throttled {
+	_Bool throttled;
+} __attribute__((preserve_access_index));
+
+struct cfs_rq___throttled {
+	int throttle_count;
+} __attribute__((preserve_access_index));
+
+struct sched_entity___group {
+	struct cfs_rq___throttled *cfs_rq;
+} __attribute__((preserve_access_index));
+
+struct task_struct___group {
+	struct sched_entity___group se;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 compat_is_throttled(struct task_struct *task)
+{
+	struct task_struct___throttled *alone = (void *)task;
+	struct task_struct___group *grouped = (void *)task;
+	if (bpf_core_field_exists(alone->throttled))
+		return BPF_CORE_READ(alone, throttled);
+	if (!bpf_core_field_exists(grouped->se.cfs_rq) ||
+	    !bpf_core_field_exists(struct cfs_rq___throttled, throttle_count))
+		return 0;
+	return BPF_CORE_READ(grouped, se.cfs_rq, throttle_count) > 0;
+}

@@ -122,36 +122,6 @@ static __always_inline void note(__u32 stat)
 		*value += 1;
 }
 
-/* Since v6.18 a thread is stopped on its way to user space, and says so itself; before, its group's
- * queue is taken away with all who are on it. https://git.kernel.org/torvalds/c/e1fad12dcb66 */
-struct task_struct___throttled {
-	_Bool throttled;
-} __attribute__((preserve_access_index));
-
-struct cfs_rq___throttled {
-	int throttle_count;
-} __attribute__((preserve_access_index));
-
-struct sched_entity___group {
-	struct cfs_rq___throttled *cfs_rq;
-} __attribute__((preserve_access_index));
-
-struct task_struct___group {
-	struct sched_entity___group se;
-} __attribute__((preserve_access_index));
-
-static __always_inline __u32 is_throttled(struct task_struct *task)
-{
-	struct task_struct___throttled *alone = (void *)task;
-	struct task_struct___group *grouped = (void *)task;
-	if (bpf_core_field_exists(alone->throttled))
-		return BPF_CORE_READ(alone, throttled);
-	if (!bpf_core_field_exists(grouped->se.cfs_rq) ||
-	    !bpf_core_field_exists(struct cfs_rq___throttled, throttle_count))
-		return 0;
-	return BPF_CORE_READ(grouped, se.cfs_rq, throttle_count) > 0;
-}
-
 static __always_inline __u32 is_asked_for(__u32 pid, __u32 tid)
 {
 	if ((cfg_pid && pid != cfg_pid) || (cfg_tid && tid != cfg_tid) || pid == cfg_not_pid)
@@ -392,7 +362,7 @@ static __always_inline void leave_cpu(void *ctx, struct task_struct *prev, struc
 	thread->other_tid = 0;
 	thread->is_throttled = 0;
 	if (is_runnable) {
-		thread->is_throttled = is_throttled(prev);
+		thread->is_throttled = compat_is_throttled(prev);
 		thread->other_tid = next->pid;
 		BPF_CORE_READ_INTO(&thread->other_comm, next, comm);
 	}
@@ -595,7 +565,7 @@ int on_wakeup(__u64 *ctx)
 		return 0;
 	if (!thread->waking_mono_ns)
 		thread->waking_mono_ns = bpf_ktime_get_ns();
-	thread->is_throttled = is_throttled(task);
+	thread->is_throttled = compat_is_throttled(task);
 	return 0;
 }
 
@@ -614,7 +584,7 @@ int on_wakeup_new(__u64 *ctx)
 	BPF_CORE_READ_INTO(&thread->comm, task, comm);
 	thread->off = TRACE_OFF_NEW;
 	thread->mean_ns = 0;
-	thread->is_throttled = is_throttled(task);
+	thread->is_throttled = compat_is_throttled(task);
 	thread->waking_mono_ns = 0;
 	thread->in_mono_ns = 0;
 	thread->out_mono_ns = bpf_ktime_get_ns();

@@ -125,6 +125,8 @@ static __always_inline void note_reason(struct rec_wait *wait, struct task_struc
 	wait->flags = 0;
 	if (is_queued(task))
 		wait->flags |= WAIT_IS_QUEUED;
+	if (((wait->flags & WAIT_IS_QUEUED) || !wait->state) && compat_is_throttled(task))
+		wait->flags |= WAIT_IS_THROTTLED;
 	if (BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait))
 		wait->flags |= WAIT_IS_IO;
 	/* Of a task that is still runnable by its own account, nobody but the scheduler took the

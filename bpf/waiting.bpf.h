@@ -171,6 +171,11 @@ static __always_inline __u32 stay(struct waiter *waiter, struct task_struct *tas
 		waiter->account.wait.state = 0;
 		waiter->account.wait.since_mono_ns = now_mono_ns;
 	}
+	if ((waiter->account.wait.flags & WAIT_IS_THROTTLED) && !compat_is_throttled(task)) {
+		send_wait(&waiter->account);
+		waiter->account.wait.flags &= ~WAIT_IS_THROTTLED;
+		waiter->account.wait.since_mono_ns = now_mono_ns;
+	}
 	give_share(&waiter->account, sends_all);
 	__u32 is_due = sends_all || now_mono_ns >= waiter->due_mono_ns;
 	if (!is_due && !(waiter->is_cut && now_mono_ns >= waiter->retry_mono_ns))
