@@ -161,14 +161,18 @@ export function App(): JSX.Element {
 				choose={choose}
 			>
 				<div class="question">
-					{hasWaiting && (
-						<TypePicker
-							type={state.type}
-							onPick={(type) => go({ type, query: queryFor(type, state.query) })}
-						/>
+					{state.trace === 0 && (
+						<>
+							{hasWaiting && (
+								<TypePicker
+									type={state.type}
+									onPick={(type) => go({ type, query: queryFor(type, state.query) })}
+								/>
+							)}
+							<SelectorBar selection={selection} onQuery={(query) => go({ query })} />
+							<TimePicker range={range} resolved={resolved} nowUs={nowUs} onRange={setRange} />
+						</>
 					)}
-					<SelectorBar selection={selection} onQuery={(query) => go({ query })} />
-					<TimePicker range={range} resolved={resolved} nowUs={nowUs} onRange={setRange} />
 				</div>
 			</Header>
 			{state.trace > 0 ? (

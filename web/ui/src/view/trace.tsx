@@ -165,6 +165,9 @@ interface DelaysProps {
 	readonly go: Go;
 }
 
+const longest = (slow: TraceReport["slow"]): TraceReport["slow"] =>
+	[...slow].sort((a, b) => b.delayUs - a.delayUs);
+
 /* What bcc's runqlat, cpudist and runqslower show. The filter of tables names the group. */
 function Delays({ report, state, go }: DelaysProps): JSX.Element {
 	const group = groupOf(report, state.filter);
@@ -204,7 +207,7 @@ function Delays({ report, state, go }: DelaysProps): JSX.Element {
 			<TableCard
 				title="Longest waits for a CPU"
 				heads={["Thread", "after", "at", "waited"]}
-				rows={report.slow.map((s) => [
+				rows={longest(report.slow).map((s) => [
 					`${s.name} ${s.tid}`,
 					s.previous,
 					formatClock(s.timeUs, true),
