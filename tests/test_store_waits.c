@@ -61,6 +61,15 @@ static int64_t check_total(struct fixture *fixture, int64_t from_unix_ns, int64_
 	return weight;
 }
 
+/* Where a wait begins or ends, or a ns beside that. */
+static int64_t random_edge(struct fixture *fixture)
+{
+	uint64_t dice = next_random(&fixture->random);
+	const struct known_sample *sample = &fixture->known[dice % fixture->known_count];
+	int64_t beside = (int64_t)(dice >> 32) % 3 - 1;
+	return sample->time_unix_ns - (dice >> 40 & 1 ? sample->weight : 0) + beside;
+}
+
 /* Cut anywhere, to the ns, the parts make up the whole. */
 static void check_cuts(struct fixture *fixture, int64_t from_unix_ns, int64_t until_unix_ns)
 {
@@ -71,9 +80,13 @@ static void check_cuts(struct fixture *fixture, int64_t from_unix_ns, int64_t un
 	for (int64_t cut = from_unix_ns; cut < until_unix_ns;) {
 		uint64_t dice = next_random(&fixture->random);
 		int64_t step = 1 + (int64_t)(dice % (uint64_t)((until_unix_ns - from_unix_ns) / 5));
-		if (dice % 3 == 0)
+		if (dice % 4 == 0)
 			step += NS_PER_S - (cut + step) % NS_PER_S;
-		int64_t next = cut + step < until_unix_ns ? cut + step : until_unix_ns;
+		int64_t next = cut + step;
+		int64_t edge = random_edge(fixture);
+		if (dice % 4 < 3 && edge > cut)
+			next = edge;
+		next = next < until_unix_ns ? next : until_unix_ns;
 		parts += check_total(fixture, cut, next, &count);
 		parts_count += count;
 		cut = next;
