@@ -57,17 +57,20 @@ int store_rename(struct store *store, const char *build_id, const struct profile
 struct store_query {
 	enum profile_type type; /* PROFILE_WALL: both stored types */
 	int64_t from_unix_ns;
-	int64_t until_unix_ns;           /* excluded */
-	const struct selector *selector; /* NULL: everything */
+	int64_t until_unix_ns; /* excluded */
+	/* NULL: everything. Knows the labels of waits, too; of type wall the rest has the reason
+	 * WAIT_REASON_RUNNING. */
+	const struct selector *selector;
 };
 
-/* All samples of the range as one profile: one sample per (stack, thread, reason), time 0.
- * Empty when there are none. Caller owns *out. -EINVAL: until before from. */
+/* All samples of the range as one profile: one sample per (stack, thread, wait), time 0. Of a
+ * wait what lies in the range, to the ns: adjacent ranges add up; its count is in the range
+ * where its last ns is. Empty when there are none. Caller owns *out. -EINVAL: until before from. */
 int store_query_profile(struct store *store, const struct store_query *query, struct profile **out,
 			struct err *err);
 
 /* Like it, but threads are dropped unless their label sets differ: one sample per (stack,
- * label set). What flame graphs and tables need; much smaller. */
+ * label set, wait). What flame graphs and tables need; much smaller. */
 int store_query_stacks(struct store *store, const struct store_query *query, struct profile **out,
 		       struct err *err);
 
