@@ -390,7 +390,8 @@ static void add_waits(struct waits *waits, const struct profile *profile)
 {
 	for (size_t i = 0; i < profile->sample_count; i++) {
 		const struct profile_sample *sample = &profile->samples[i];
-		if (profile->threads[sample->thread].pid != (uint32_t)waits->pid)
+		/* ThreadSanitizer has a thread of its own in each process. */
+		if (profile->threads[sample->thread].tid != (uint32_t)waits->pid)
 			continue;
 		waits->weight_ns += sample->weight;
 		/* Before it was there it may have waited for a CPU, and rows may have been missing. */
