@@ -178,7 +178,7 @@ static int show_flame(void *ctx, const struct tracer_status *status, struct err 
 {
 	static const char *const formats[] = {"json", "table"};
 	const struct asked *asked = ctx;
-	const struct profile *profile;
+	const struct profile *profile = NULL;
 	size_t is_table = 0;
 	uint64_t limit_nodes = DEFAULT_NODES;
 	struct calltree_options options = {0};
@@ -221,7 +221,7 @@ static int show_export(void *ctx, const struct tracer_status *status, struct err
 	static const char *const formats[] = {"pprof", "folded"};
 	const struct asked *asked = ctx;
 	struct response *response = asked->response;
-	const struct profile *profile;
+	const struct profile *profile = NULL;
 	size_t is_folded = 0;
 	int rc = choose_view(asked, status, &profile, err);
 	if (!rc)
