@@ -23,6 +23,7 @@
 #include "profiler/procfs.h"
 #include "profiler/sampler.h"
 #include "profiler/sideband.h"
+#include "profiler/tracing.h"
 #include "profiler/waiting.h"
 #include "symbolizer/kallsyms.h"
 
@@ -317,10 +318,19 @@ static bool check_task_work(struct finding *finding)
 	return tell(finding, has, "bpf_task_work_schedule_resume");
 }
 
-static bool check_sched_switch(struct finding *finding)
+static bool check_exact(struct finding *finding)
 {
-	return tell(finding, has_function(finding, "__traceiter_sched_switch"),
-		    "tracepoint sched_switch");
+	struct err err = {0};
+	AUTO(sampler) sampler = NULL;
+	AUTO(tracing) tracing = NULL;
+	struct sampler_options sampling = {.rate_hz = 1, .ring_bytes = 1 << 20};
+	if (sampler_open(&sampler, &sampling, &err))
+		return failed(finding, &err);
+	/* Of no thread at all: it is attached, and does next to nothing. */
+	struct tracing_options options = {.sampler = sampler, .pid = -1};
+	if (tracing_open(&tracing, &options, &err))
+		return failed(finding, &err);
+	return found(finding, true, "programs on sched_switch and sched_waking");
 }
 
 static bool check_uprobes(struct finding *finding)
@@ -408,7 +418,8 @@ static const struct check checks[] = {
 	 check_sampled_switches},
 	{"task work", "exact user stacks after long waits (Linux 6.18)", false, newer_kernel,
 	 check_task_work},
-	{"sched_switch", "exact tracing of waits", false, newer_kernel, check_sched_switch},
+	{"exact tracing", "every wait and who ended it, on demand", false, newer_kernel,
+	 check_exact},
 	{"uprobes", "tracing of functions of user space", false,
 	 "use a kernel built with CONFIG_UPROBE_EVENTS=y", check_uprobes},
 	{"debuginfod", "names from debug files on a server", false,

@@ -17,7 +17,7 @@ NAMES = ["kernel", "BTF", "privileges", "process ids", "on-CPU sampling", "perf 
          "build IDs", "stack depth", "other processes", "map_files", "kernel names", "cgroups",
          "lockdown", "open files", "hardware clock", "sleepable iterator",
          "copy from tasks", "task iterator", "task storage", "sampled switches", "task work",
-         "sched_switch", "uprobes", "debuginfod"]
+         "exact tracing", "uprobes", "debuginfod"]
 
 
 def as_nobody(*args, **options):
