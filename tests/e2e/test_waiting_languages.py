@@ -33,7 +33,6 @@ class Languages(waiting.Case):
         """What the threads of a program wait for, {thread: samples}."""
         server = self.serve()
         program = self.program(*command)
-        self.starts.add(os.path.realpath(f"/proc/{program.pid}/exe"), "")
         self.settle(server, program)
         window = waiting.watch(program.pid, SECONDS)
         profile = self.fetch_pid(server, program, window)

@@ -19,6 +19,7 @@ KIND_SECONDS = 6
 WITHIN_POINTS = 3.0
 WITHIN_PERCENT = 3.0
 SIGMAS = 5.0
+RUNNABLE = {"run_queue", "preempted", "throttled"}
 # Why stacks of a program that was just met are cut.
 LACKING = ("[cut: no unwind rows]", "[cut: address in no mapping]")
 
@@ -90,6 +91,9 @@ class Pprof:
         units = [unit for _, unit in self.types]
         self.column = len(units) - 1 - units[::-1].index("nanoseconds")
         self.samples = [self._sample(value) for value in message[2]]
+        self.by_tid = collections.defaultdict(list)
+        for sample in self.samples:
+            self.by_tid[int(sample.labels.get("tid", 0))].append(sample)
 
     def _type(self, data):
         one = dict(fields(data))
@@ -118,10 +122,9 @@ class Pprof:
         frames = [name for number in stack for name in self.locations[number]]
         return Sample(tuple(reversed(frames)), values[self.column], labels)
 
-    def of(self, **labels):
-        """The samples with these labels."""
-        return [sample for sample in self.samples
-                if all(str(sample.labels.get(key)) == str(value) for key, value in labels.items())]
+    def of(self, tid):
+        """The samples of a thread."""
+        return self.by_tid[int(tid)]
 
     def pids(self):
         return {int(sample.labels["pid"]) for sample in self.samples}
@@ -231,6 +234,7 @@ class Case(unwinding.Case):
         """A program that ends with the test."""
         program = Program(*command, **options)
         self.addCleanup(program.end)
+        self.starts.add(os.path.realpath(f"/proc/{program.pid}/exe"), "")
         return program
 
     def workload(self, name, *args, comm=None, **options):
@@ -306,6 +310,48 @@ class Case(unwinding.Case):
                              f"{what}: {frames}")
             self.assertTrue(self.starts.has(frames[0]), f"{what} begins where threads do: {frames}")
             self.assertTrue(unwinding.is_chain(frames, chain), f"{what}: {chain} in {frames}")
+
+
+class KnownCase(Case):
+    """One program at a time, as visits to many threads that move make Hearth lower its rate."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve()
+        self.before = self.server.status()["waiting"]
+
+    def tearDown(self):
+        ledger = self.server.status()["ledger"]
+        self.assert_balanced(ledger["kernel"], "kernel")
+        self.assert_balanced(ledger["user"], "user")
+
+    def range_of(self, program):
+        """(START, END) in unix us, when the program has come to its end."""
+        start_us, end_us = map(int, program.words())
+        passes = self.server.status()["waiting"]["passes"] - self.before["passes"]
+        self.period_ns = (end_us - start_us) * 1000 / passes
+        return start_us, end_us
+
+    def rows(self, program, count):
+        return [program.words() for _ in range(count)]
+
+    def bound(self, mean_ns, part, total_ns):
+        """In points: the issue's 3, or what the rate of visits allows in this time, when waits of
+        that mean length follow each other and a part of the time is to be told from the rest."""
+        error = share_error(mean_ns, part, self.period_ns, total_ns)
+        say(f"error of sampling each {self.period_ns / 1e6:.0f} ms: {error:.2f} points")
+        return max(WITHIN_POINTS, error)
+
+    def fetch_range(self, program, start_us, end_us, kind="offcpu"):
+        return self.fetch(self.server, start_us, end_us, f'{{pid="{program.pid}"}}', kind)
+
+    def assert_reason(self, samples, wanted):
+        """Apart from the time that it was ready to run."""
+        reasons = by_label(samples, "reason")
+        say(dict(reasons))
+        waited_ns = sum(ns for reason, ns in reasons.items() if reason not in RUNNABLE)
+        # The rest: a page of the program that is not in memory, for one.
+        self.assertGreater(reasons[wanted], 0.95 * waited_ns, reasons)
 
 
 class KindsCase(Case):
