@@ -82,7 +82,7 @@ static void *run_b(void *arg)
 int main(int argc, char **argv)
 {
 	pthread_t b, c;
-	rounds = argc > 1 ? atoi(argv[1]) : 20;
+	rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 20;
 	if (pipe(c_to_b) || pipe(b_to_a))
 		return 1;
 	pthread_create(&b, NULL, run_b, NULL);

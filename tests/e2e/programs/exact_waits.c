@@ -68,12 +68,12 @@ static unsigned long long sleep_in_turn(void)
 int main(int argc, char **argv)
 {
 	pthread_t threads[64];
-	int spinners = argc > 1 ? atoi(argv[1]) : 0;
+	int spinners = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
 	printf("%d\n", (int)getpid());
 	fflush(stdout);
 	if (getchar() == EOF)
 		return 1;
-	end_s = now_s() + (argc > 2 ? atof(argv[2]) : 2);
+	end_s = now_s() + (argc > 2 ? strtod(argv[2], NULL) : 2);
 	for (int i = 0; i < spinners; i++)
 		pthread_create(&threads[i], NULL, spin, NULL);
 	unsigned long long slept_ns = spinners ? 0 : sleep_in_turn();
