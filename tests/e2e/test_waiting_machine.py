@@ -2,7 +2,6 @@
 io_uring, in a page fault that user space answers."""
 
 import contextlib
-import glob
 import os
 
 import harness

@@ -246,7 +246,7 @@ class Case(unwinding.Case):
         return self.program(path, *args, **options)
 
     def settle(self, server, program):
-        """Until what the program waits for has been visited, known stacks are whole, and idle threads
+        """Until what the program waits for has been visited, stacks are whole, and idle threads
         have been so for long enough to be marked."""
         time.sleep(2.0)
 
