@@ -101,8 +101,9 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state;
 	unsigned int flags;
-	int on_cpu;
-	int on_rq;
+	/* u8 in v7.2. Unsigned, as only loads of such are fitted to the size in the kernel. */
+	unsigned int on_cpu;
+	unsigned int on_rq;
 	int exit_state;
 	int pid;
 	int tgid;

@@ -30,7 +30,8 @@
 static __always_inline __u32 is_queued(struct task_struct *task)
 {
 	return !compat_task_state(task) ||
-	       (BPF_CORE_READ(task, on_rq) == IS_ON_QUEUE && !compat_is_sleep_delayed(task));
+	       (BPF_CORE_READ_BITFIELD_PROBED(task, on_rq) == IS_ON_QUEUE &&
+		!compat_is_sleep_delayed(task));
 }
 
 /* System calls whose first argument is the file that they wait for. */

@@ -390,7 +390,6 @@ static __always_inline void take_stack(struct task_struct *task, __u32 number,
 	runner->since_mono_ns = bpf_ktime_get_ns();
 	runner->pid = pid;
 	fill_stack(scratch, number, task, waiter);
-	runner->pid = 0;
 	if (runner->is_given_up || has_moved(task, key))
 		count(STAT_WAIT_RACED, 1);
 	else if (wants_tail(scratch->rec.walk_end) && waiter->tries < MAX_TRIES)
@@ -400,6 +399,7 @@ static __always_inline void take_stack(struct task_struct *task, __u32 number,
 		if (waiter->is_cut)
 			want_rows(scratch, task, runner);
 	}
+	runner->pid = 0; /* not before: slices of the stack are read as well */
 }
 
 /* --- ends of threads --- */

@@ -34,6 +34,7 @@ struct waiting {
 
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
+	pthread_cond_t stopping; /* apart from that, which moves with every pass */
 	struct runner runners[ABI_RUNNERS];
 	uint32_t leader; /* who makes the passes; NOBODY: all are stuck */
 	uint32_t
@@ -160,6 +161,7 @@ static void release(struct waiting *waiting)
 	if (!is_last)
 		return;
 	waiting_program_free(waiting->program);
+	pthread_cond_destroy(&waiting->stopping);
 	pthread_cond_destroy(&waiting->changed);
 	pthread_mutex_destroy(&waiting->lock);
 	free(waiting);
@@ -234,7 +236,7 @@ static void *watch(void *ctx)
 	pthread_mutex_lock(&waiting->lock);
 	while (!waiting->stops) {
 		struct timespec until = to_timespec(clock_mono_ns() + WATCH_PERIOD_NS);
-		while (!waiting->stops && pthread_cond_timedwait(&waiting->changed, &waiting->lock,
+		while (!waiting->stops && pthread_cond_timedwait(&waiting->stopping, &waiting->lock,
 								 &until) != ETIMEDOUT)
 			;
 		check_leader(waiting);
@@ -257,17 +259,17 @@ static int open_program(struct waiting *waiting, struct err *err)
 	return rc;
 }
 
-static int init(struct waiting *waiting)
+static void init(struct waiting *waiting)
 {
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&waiting->lock, NULL);
-	int rc = pthread_cond_init(&waiting->changed, &attr);
+	pthread_cond_init(&waiting->changed, &attr);
+	pthread_cond_init(&waiting->stopping, &attr);
 	pthread_condattr_destroy(&attr);
 	waiting->references = 1;
 	waiting->leader = NOBODY;
-	return -rc;
 }
 
 int waiting_open(struct waiting **out, const struct waiting_options *options, struct err *err)
@@ -275,7 +277,7 @@ int waiting_open(struct waiting **out, const struct waiting_options *options, st
 	AUTO(waiting) waiting = calloc(1, sizeof(*waiting));
 	if (!waiting)
 		return err_set(err, -ENOMEM, "sampling of waiting threads: %m");
-	(void)init(waiting);
+	init(waiting);
 	waiting->options = *options;
 	if (!options->rate_hz)
 		waiting->options.rate_hz = DEFAULT_RATE_HZ;
@@ -328,6 +330,7 @@ void waiting_stop(struct waiting *waiting)
 	pthread_mutex_lock(&waiting->lock);
 	waiting->stops = true;
 	pthread_cond_broadcast(&waiting->changed);
+	pthread_cond_broadcast(&waiting->stopping);
 	wait_for_leader(waiting);
 	waiting->leader = NOBODY;
 	pthread_mutex_unlock(&waiting->lock);

@@ -1,34 +1,34 @@
 /*
  * slow_file: a file whose pages come only when they are let: whoever touches one meanwhile, or
- * has somebody's memory read where it is mapped, waits in the kernel. One thread serves it.
- * Protocol: <linux/fuse.h>, fuse(4). The calling process gets a mount namespace of its own.
+ * has somebody's memory read where it is mapped, waits in the kernel, and cannot be killed. So
+ * it is served by a process of its own, which outlives a test that fails, and lets everything come
+ * after SLOW_FILE_MAX_MS. Protocol: <linux/fuse.h>, fuse(4). The calling process gets a mount namespace of its own.
  */
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+enum { SLOW_FILE_MAX_MS = 30000 };
 enum { SLOW_FILE_BYTES = 1 << 20, SLOW_FILE_NODE = 2, SLOW_REQUEST_BYTES = 1 << 17 };
 
 struct slow_file {
 	char folder[64], path[80];
-	int fd; /* of the kernel's side; -1: not mounted */
-	pthread_t thread;
-	pthread_mutex_t lock; /* guards all below */
-	pthread_cond_t changed;
-	bool is_open;     /* reads are answered */
-	uint32_t waiting; /* reads that are not */
+	int fd; /* of the kernel's side */
+	pid_t server;
+	uint32_t *is_open; /* shared: reads are answered */
 };
 
 static inline void slow_file_reply(const struct slow_file *file, uint64_t unique, int error,
@@ -57,13 +57,10 @@ static inline void slow_file_read(struct slow_file *file, const struct fuse_in_h
 {
 	const struct fuse_read_in *read_in = (const void *)(request + 1);
 	char *data = calloc(1, read_in->size);
-	pthread_mutex_lock(&file->lock);
-	file->waiting++;
-	pthread_cond_broadcast(&file->changed);
-	while (!file->is_open)
-		pthread_cond_wait(&file->changed, &file->lock);
-	file->waiting--;
-	pthread_mutex_unlock(&file->lock);
+	for (int ms = 0; ms < SLOW_FILE_MAX_MS && !__atomic_load_n(file->is_open, __ATOMIC_ACQUIRE);
+	     ms++)
+		usleep(1000);
+	__atomic_store_n(file->is_open, 1, __ATOMIC_RELEASE);
 	slow_file_reply(file, request->unique, data ? 0 : ENOMEM, data, data ? read_in->size : 0);
 	free(data);
 }
@@ -103,21 +100,25 @@ static inline void slow_file_answer(struct slow_file *file, const struct fuse_in
 	}
 }
 
-/* Until it is unmounted. */
-static inline void *slow_file_serve(void *ctx)
+/* Until it is unmounted, which it is when nobody lives in its mount namespace any more. */
+static inline void slow_file_serve(struct slow_file *file)
 {
-	struct slow_file *file = ctx;
 	char *request = malloc(SLOW_REQUEST_BYTES);
+	int tries = 0;
 	for (;;) {
 		ssize_t bytes = request ? read(file->fd, request, SLOW_REQUEST_BYTES) : -1;
 		if (bytes < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN))
 			continue;
+		/* Not mounted yet. */
+		if (bytes < 0 && errno == EPERM && tries++ < SLOW_FILE_MAX_MS) {
+			usleep(1000);
+			continue;
+		}
 		if (bytes < (ssize_t)sizeof(struct fuse_in_header))
 			break;
 		slow_file_answer(file, (const void *)request);
 	}
-	free(request);
-	return NULL;
+	_exit(0);
 }
 
 /* 0 or -errno: not every machine has FUSE. */
@@ -125,35 +126,34 @@ static inline int slow_file_open(struct slow_file *file)
 {
 	char options[128];
 	*file = (struct slow_file){.folder = "/tmp/hearth-slow-XXXXXX"};
-	pthread_mutex_init(&file->lock, NULL);
-	pthread_cond_init(&file->changed, NULL);
+	file->is_open = mmap(NULL, sizeof(*file->is_open), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	file->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	if (file->fd < 0)
+	if (file->is_open == MAP_FAILED || file->fd < 0 || !mkdtemp(file->folder))
 		return -errno;
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    !mkdtemp(file->folder))
-		return -errno;
+	file->server = fork(); /* stays in the namespace where nothing is mounted */
+	if (!file->server)
+		slow_file_serve(file);
 	snprintf(file->path, sizeof(file->path), "%s/stack", file->folder);
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", file->fd);
-	if (mount("hearth", file->folder, "fuse", MS_NOSUID | MS_NODEV, options))
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("hearth", file->folder, "fuse", MS_NOSUID | MS_NODEV, options))
 		return -errno;
-	return -pthread_create(&file->thread, NULL, slow_file_serve, file);
+	return 0;
 }
 
 /* From now on pages come. */
 static inline void slow_file_let(struct slow_file *file)
 {
-	pthread_mutex_lock(&file->lock);
-	file->is_open = true;
-	pthread_cond_broadcast(&file->changed);
-	pthread_mutex_unlock(&file->lock);
+	__atomic_store_n(file->is_open, 1, __ATOMIC_RELEASE);
 }
 
 static inline void slow_file_close(struct slow_file *file)
 {
 	slow_file_let(file);
 	umount2(file->folder, MNT_DETACH);
-	pthread_join(file->thread, NULL);
-	rmdir(file->folder);
 	close(file->fd);
+	waitpid(file->server, NULL, 0);
+	rmdir(file->folder);
+	munmap(file->is_open, sizeof(*file->is_open));
 }
