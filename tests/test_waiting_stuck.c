@@ -49,7 +49,9 @@ static void sleep_on_slow_stack(const char *path)
 			fclose(file);
 		usleep(1000);
 	}
-	mmap(stack, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	if (mmap(stack, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) !=
+	    stack)
+		_exit(1);
 	for (;;)
 		pause();
 }
