@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -40,10 +41,10 @@ static void add_thread(struct scene *scene, int number, const char *name)
 	assert_int_equal(profile_add_label_set(tables, &label, 1, &thread.label_set), 0);
 	thread.name = label.value;
 	assert_int_equal(profile_add_thread(tables, &thread, &scene->threads[number]), 0);
-	char leaf[16] = "wait_";
-	strncat(leaf, name, 2);
+	char leaf[16];
+	snprintf(leaf, sizeof(leaf), "wait_%.2s", name);
 	scene->waits[number] = stack_of(tables, leaf);
-	memcpy(leaf, "wake_", 5);
+	snprintf(leaf, sizeof(leaf), "wake_%.2s", name);
 	scene->wakes[number] = stack_of(tables, leaf);
 }
 

@@ -35,8 +35,8 @@ static void sleep_on_slow_stack(const char *path)
 	void *stack =
 		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_attr_init(&attr);
-	pthread_attr_setstack(&attr, stack, STACK_BYTES);
-	if (fd < 0 || stack == MAP_FAILED || pthread_create(&thread, &attr, pause_for_ever, &tid))
+	if (fd < 0 || stack == MAP_FAILED || pthread_attr_setstack(&attr, stack, STACK_BYTES) ||
+	    pthread_create(&thread, &attr, pause_for_ever, &tid))
 		_exit(1);
 	while (!__atomic_load_n(&tid, __ATOMIC_ACQUIRE))
 		usleep(1000);
