@@ -118,6 +118,9 @@ static void others_go_on(void **state)
 	while (!stats_of(&scene).stuck) {
 		assert_true(clock_mono_ns() < deadline_mono_ns);
 		assert_int_equal(waitpid(sleeper, NULL, WNOHANG), 0);
+		/* It may have been visited before its stack was replaced: look at it again. */
+		sampler_next_generation(scene.sampler);
+		waiting_flush(scene.waiting);
 		scene_watch(&scene, 20 * NS_PER_MS);
 	}
 	/* One more pass than the new runner may just have begun. */
@@ -149,6 +152,12 @@ int main(void)
 {
 	static enum waiting_method by_open = WAITING_OPEN, by_iter = WAITING_ITER;
 	privileges_need_perf();
+	if (!getenv("HEARTH_TEST_STUCK")) {
+		fprintf(stderr,
+			"skipped: while a pass is stuck other BPF programs cannot be freed, for "
+			"HEARTH_TEST_STUCK=1 only\n");
+		return 77;
+	}
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(others_go_on, &by_open),
 		cmocka_unit_test_prestate(others_go_on, &by_iter),
