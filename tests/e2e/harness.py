@@ -37,7 +37,7 @@ def need_tool(name):
     need(shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin"), f"needs {name}")
 
 
-def wait_until(condition, what, seconds=20.0):
+def wait_until(condition, what, seconds=60.0):
     """What condition() returns as soon as that is true; fails after the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -51,7 +51,7 @@ def wait_until(condition, what, seconds=20.0):
 
 def run(*args, **options):
     """The hearth command to its end: CompletedProcess with text."""
-    options.setdefault("timeout", 60)
+    options.setdefault("timeout", 120)
     return subprocess.run([BIN, *map(str, args)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False, **options)
 
@@ -85,7 +85,7 @@ def bpf_descriptors(pid):
 class Server:
     """`hearth serve` on a free port. A context manager: killed at the end if still there."""
 
-    def __init__(self, data, *args, listen="127.0.0.1:0", env=None, seconds=30):
+    def __init__(self, data, *args, listen="127.0.0.1:0", env=None, seconds=120):
         self.data = data
         self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
@@ -148,14 +148,14 @@ class Server:
     def status(self):
         return self.api("status")
 
-    def wait_stored(self, until_us, seconds=20):
+    def wait_stored(self, until_us, seconds=60):
         """Until the store has samples taken after that time."""
         def stored():
             spin(0.03)  # somebody has to be sampled
             return self.status()["store"]["newest_us"] >= until_us
         wait_until(stored, "samples are stored", seconds)
 
-    def stop(self, signo=signal.SIGTERM, seconds=20):
+    def stop(self, signo=signal.SIGTERM, seconds=60):
         """Ask it to end; its exit status."""
         self.process.send_signal(signo)
         return self.process.wait(timeout=seconds)
