@@ -27,6 +27,11 @@ int64_t clock_unix_ns(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+int64_t clock_thread_ns(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static const struct {
 	const char *suffix;
 	int64_t unit_ns;

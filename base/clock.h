@@ -11,8 +11,9 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S  INT64_C(1000000000)
 
-int64_t clock_mono_ns(void); /* CLOCK_MONOTONIC: what BPF and perf records carry */
-int64_t clock_unix_ns(void); /* CLOCK_REALTIME */
+int64_t clock_mono_ns(void);   /* CLOCK_MONOTONIC: what BPF and perf records carry */
+int64_t clock_unix_ns(void);   /* CLOCK_REALTIME */
+int64_t clock_thread_ns(void); /* CLOCK_THREAD_CPUTIME_ID: CPU time of the calling thread */
 
 /* RFC 3339 ("2026-11-21T23:45:00Z", fraction and offset allowed), unix seconds (a fraction
  * allowed), unix ms, us or ns (told apart by size, as Pyroscope does), "now", or "now-15m" /

@@ -240,7 +240,7 @@ static void keep_waiting_events(struct collector *collector)
 static const uint64_t PUSH_AGAIN_NS = 1 * UINT64_C(1000000000);
 
 /* All mappings are pushed at once. Of a process that has thousands, and always others, that takes
- * ms each time: at most this part of the time. */
+ * ms each time: at most this part of a CPU. */
 enum { PUSH_SHARE = 30 };
 
 /* The kernel's walker gets the mappings of a process with its first sample, and again whenever
@@ -256,7 +256,7 @@ static bool push_process(struct collector *collector, struct process *process, u
 	    now_mono_ns < process->umem_mono_ns + PUSH_SHARE * process->umem_cost_ns)
 		return false;
 	process->umem_mono_ns = now_mono_ns;
-	uint64_t start_mono_ns = (uint64_t)clock_mono_ns();
+	uint64_t before_ns = (uint64_t)clock_thread_ns();
 	struct process_map *map = process_snapshot(process);
 	if (map && !collector->options.push(collector->options.ctx, process, map)) {
 		process->umem_epoch = process->map_epoch;
@@ -264,7 +264,7 @@ static bool push_process(struct collector *collector, struct process *process, u
 		process->is_new_image = false;
 	}
 	process_map_unref(map);
-	process->umem_cost_ns = (uint64_t)clock_mono_ns() - start_mono_ns;
+	process->umem_cost_ns = (uint64_t)clock_thread_ns() - before_ns;
 	return true;
 }
 

@@ -19,10 +19,10 @@
 /* Each holds a few descriptors. */
 enum { MAX_PROCESSES = 2048, MAX_DUMPS = 4, MAX_DEPTH = 4 };
 static const uint64_t DEFAULT_MAX_BYTES = 256 << 20;
-/* The files are read again after this time at the earliest, and after COST_FACTOR times as long
- * as reading them took. */
+/* The files are read again after this time at the earliest, after COST_FACTOR times the CPU time that
+ * reading them took, and, as a disk may be slow, after WAIT_FACTOR times the time. */
 static const uint64_t REREAD_NS = 20 * UINT64_C(1000000);
-enum { COST_FACTOR = 20 };
+enum { COST_FACTOR = 20, WAIT_FACTOR = 2 };
 /* Clocks of files are coarse. */
 static const int64_t MTIME_SLACK_NS = 1 * NS_PER_S;
 static const int64_t NS_PER_TICK = NS_PER_S / 100; /* USER_HZ is 100 everywhere */
@@ -368,6 +368,16 @@ static void charge(struct jit_process *process)
 	process->charged_bytes = bytes;
 }
 
+static uint64_t reread_pause_ns(uint64_t cpu_ns, uint64_t passed_ns)
+{
+	uint64_t pause_ns = REREAD_NS;
+	if (pause_ns < cpu_ns * COST_FACTOR)
+		pause_ns = cpu_ns * COST_FACTOR;
+	if (pause_ns < passed_ns * WAIT_FACTOR)
+		pause_ns = passed_ns * WAIT_FACTOR;
+	return pause_ns;
+}
+
 /* What has come since the last time. Known addresses are no reason to leave it: memory for code
  * is used again. */
 static void read_files(struct jit_process *process)
@@ -380,13 +390,14 @@ static void read_files(struct jit_process *process)
 		return;
 	}
 	process->lack = LACK_MAP;
+	uint64_t before_cpu_ns = (uint64_t)clock_thread_ns();
 	read_map(process);
 	for (size_t i = 0; i < dump_count(process); i++)
 		read_dump(process, &process->dumps[i]);
 	charge(process);
-	uint64_t cost_ns = (uint64_t)clock_mono_ns() - now_mono_ns;
-	uint64_t pause_ns = cost_ns * COST_FACTOR > REREAD_NS ? cost_ns * COST_FACTOR : REREAD_NS;
-	process->next_read_mono_ns = now_mono_ns + cost_ns + pause_ns;
+	uint64_t cpu_ns = (uint64_t)clock_thread_ns() - before_cpu_ns;
+	uint64_t passed_ns = (uint64_t)clock_mono_ns() - now_mono_ns;
+	process->next_read_mono_ns = now_mono_ns + passed_ns + reread_pause_ns(cpu_ns, passed_ns);
 }
 
 /* --- asking --- */

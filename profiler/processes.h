@@ -38,7 +38,7 @@ struct process {
 	uint64_t umem_epoch;     /* map_epoch that the kernel's walker has; 0: none */
 	uint64_t umem_files;     /* see unwinder_files_epoch() */
 	uint64_t umem_mono_ns;   /* when that was */
-	uint64_t umem_cost_ns;   /* how long it took */
+	uint64_t umem_cost_ns;   /* CPU time that it took */
 	uint64_t exited_mono_ns; /* 0: lives */
 	uint64_t scan;           /* the last that saw it */
 };

@@ -80,13 +80,6 @@ static struct timespec to_timespec(int64_t mono_ns)
 	return (struct timespec){.tv_sec = mono_ns / NS_PER_S, .tv_nsec = mono_ns % NS_PER_S};
 }
 
-static int64_t thread_cpu_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 static int64_t base_period_ns(const struct waiting *waiting)
 {
 	return NS_PER_S / waiting->options.rate_hz;
@@ -142,9 +135,9 @@ static void make_passes(struct waiting *waiting, uint32_t number)
 		turn_mono_ns = clock_mono_ns() + next_gap_ns(waiting);
 		entry->sends_all = wants_pass(waiting);
 		pthread_mutex_unlock(&waiting->lock);
-		int64_t began_ns = thread_cpu_ns();
+		int64_t began_ns = clock_thread_ns();
 		(void)waiting_program_pass(waiting->program);
-		int64_t cost_ns = thread_cpu_ns() - began_ns;
+		int64_t cost_ns = clock_thread_ns() - began_ns;
 		pthread_mutex_lock(&waiting->lock);
 		if (waiting->leader != number)
 			return;

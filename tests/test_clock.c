@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -245,13 +246,28 @@ static void clocks_go_forward(void **state)
 	assert_true(apart_ns > -3600 * NS_PER_S && apart_ns < 3600 * NS_PER_S);
 }
 
+static void thread_clock_stands_still_in_sleep(void **state)
+{
+	(void)state;
+	int64_t before_mono_ns = clock_mono_ns(), before_ns = clock_thread_ns();
+	usleep(50000);
+	int64_t slept_ns = clock_thread_ns() - before_ns;
+	assert_true(slept_ns >= 0 && slept_ns < (clock_mono_ns() - before_mono_ns) / 2);
+	while (clock_thread_ns() < before_ns + NS_PER_MS)
+		;
+}
+
 int main(void)
 {
 	tool_need("date");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers_and_now), cmocka_unit_test(dates_as_date_says),
-		cmocka_unit_test(no_instant),      cmocka_unit_test(parse_durations),
-		cmocka_unit_test(format),          cmocka_unit_test(clocks_go_forward),
+		cmocka_unit_test(numbers_and_now),
+		cmocka_unit_test(dates_as_date_says),
+		cmocka_unit_test(no_instant),
+		cmocka_unit_test(parse_durations),
+		cmocka_unit_test(format),
+		cmocka_unit_test(clocks_go_forward),
+		cmocka_unit_test(thread_clock_stands_still_in_sleep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
