@@ -9,7 +9,7 @@ PAIRS, CLIENTS = 6, 12
 
 class Objects(waiting.KnownCase):
     def test_lock(self):
-        program = self.workload("wait_lock", SECONDS, PAIRS)
+        program = self.begin("wait_lock", SECONDS, PAIRS)
         start_us, end_us = self.range_of(program)
         rows = self.rows(program, 2 * PAIRS)
         profile = self.fetch_range(program, start_us, end_us)
@@ -24,15 +24,19 @@ class Objects(waiting.KnownCase):
                                 waiting.WITHIN_PERCENT, f"waited by {tid}")
             fights = [one for one in mine if "fight_for_lock" in one.frames]
             self.assert_reason(fights, "lock")
-            objects = {one.labels.get("waits_on") for one in fights
-                       if one.labels["reason"] == "lock"}
-            self.assertEqual(objects, {f"futex {address}"}, "who waits for a lock says for which")
+            locked = [one for one in fights if one.labels["reason"] == "lock"]
+            objects = waiting.by_label(locked, "waits_on")
+            self.assertLessEqual(set(objects), {f"futex {address}", ""}, "no other")
+            # The kernel has locks of its own, for the memory of a process.
+            self.assertGreaterEqual(objects[f"futex {address}"],
+                                    (1 - waiting.STRAY_PART) * waiting.total_ns(locked),
+                                    "who waits for a lock says for which")
             self.assertFalse([one for one in fights if one.labels.get("idle")], "never idle")
         total_ns = sum(truth.values())
         self.assert_shares(profile.samples, truth, self.bound(30e6, 0.4, total_ns), "lock")
 
     def test_network(self):
-        program = self.workload("wait_network", SECONDS, CLIENTS)
+        program = self.begin("wait_network", SECONDS, CLIENTS)
         slow_port, fast_port = program.words()
         start_us, end_us = self.range_of(program)
         rows = [list(map(int, words)) for words in self.rows(program, CLIENTS)]
@@ -41,17 +45,15 @@ class Objects(waiting.KnownCase):
                    if int(one.labels["tid"]) in {row[0] for row in rows}]
         truth = {"ask_slow": sum(row[1] for row in rows), "ask_fast": sum(row[2] for row in rows)}
         total_ns = sum(truth.values())
-        bound = self.bound(50e6, 0.2, total_ns)
-        self.assert_shares(clients, truth, bound, "network")
+        self.assert_shares(clients, truth, self.bound(50e6, 0.2, total_ns), "network")
         self.assert_reason(clients, "network")
-        remote = waiting.by(clients, lambda one: one.labels.get("waits_on", "").rpartition(":")[2])
-        for port, name in ((slow_port, "ask_slow"), (fast_port, "ask_fast")):
-            self.assert_close(100.0 * remote[port] / sum(remote.values()),
-                              100.0 * truth[name] / total_ns, bound, f"share of port {port}")
-        for one in clients:
-            if one.labels["reason"] == "network":
+        for name, port in (("ask_slow", slow_port), ("ask_fast", fast_port)):
+            mine = [one for one in clients
+                    if one.labels["reason"] == "network" and name in one.frames]
+            self.assertTrue(mine, name)
+            for one in mine:
                 self.assertRegex(one.labels["waits_on"],
-                                 r"^tcp 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+$")
+                                 rf"^tcp 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:{port}$", name)
 
 
 if __name__ == "__main__":

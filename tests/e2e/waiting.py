@@ -19,7 +19,13 @@ KIND_SECONDS = 6
 WITHIN_POINTS = 3.0
 WITHIN_PERCENT = 3.0
 SIGMAS = 5.0
+# Of variances: visits that come as irregularly as by a Poisson process, on a busy machine.
+IRREGULAR = 2.0
 RUNNABLE = {"run_queue", "preempted", "throttled"}
+# At most, of what a thread waits: for what no test is about, such as a page that is not in memory.
+STRAY_PART = 0.05
+SETTLE_SECONDS = 120
+IDLE_SECONDS = 1.5  # and a half more than it takes to be marked as idle
 # Why stacks of a program that was just met are cut.
 LACKING = ("[cut: no unwind rows]", "[cut: address in no mapping]")
 
@@ -165,11 +171,29 @@ class Schedstats:
 
     def __init__(self, pid):
         self.now_us = harness.now_us()
+        self.stolen_ns = stolen_ns()
         self.cpu_ns, self.delay_ns = {}, {}
         for tid in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="utf-8") as file:
                 cpu, delay, _ = map(int, file.read().split())
             self.cpu_ns[int(tid)], self.delay_ns[int(tid)] = cpu, delay
+        self.took_us = harness.now_us() - self.now_us
+
+
+def stolen_ns():
+    """What interrupts and the hypervisor took of all CPUs, and no thread ran or was queued for:
+    proc(5), /proc/stat."""
+    with open("/proc/stat", encoding="utf-8") as file:
+        ticks = list(map(int, file.readline().split()[1:]))
+    return sum(ticks[5:8]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def schedstats(pid):
+    """The quickest of some readings, in a second: as good as all at one time."""
+    readings = [Schedstats(pid)]
+    while readings[-1].took_us > 10_000 and harness.now_us() - readings[0].now_us < 1_000_000:
+        readings.append(Schedstats(pid))
+    return min(readings, key=lambda one: one.took_us)
 
 
 class Window:
@@ -178,22 +202,23 @@ class Window:
     def __init__(self, before, after):
         self.start_us, self.end_us = before.now_us, after.now_us
         self.ns = (after.now_us - before.now_us) * 1000
+        self.stolen_ns = after.stolen_ns - before.stolen_ns
         self.tids = set(before.cpu_ns) & set(after.cpu_ns)
         self.cpu_ns = {tid: after.cpu_ns[tid] - before.cpu_ns[tid] for tid in self.tids}
         self.delay_ns = {tid: after.delay_ns[tid] - before.delay_ns[tid] for tid in self.tids}
 
 
 def watch(pid, seconds):
-    before = Schedstats(pid)
+    before = schedstats(pid)
     time.sleep(seconds)
-    return Window(before, Schedstats(pid))
+    return Window(before, schedstats(pid))
 
 
-def tick_error(window, tid):
+def tick_error(cpu_ns, elapsed_ns):
     """Five standard deviations, in percent of the elapsed time, of the CPU time of a thread that
     runs part of the time: the number of ticks that meet it is binomial."""
-    part = min(1.0, window.cpu_ns[tid] / window.ns)
-    return SIGMAS * 100.0 * math.sqrt(part * (1.0 - part) / (RATE_HZ * window.ns / 1e9))
+    part = min(1.0, cpu_ns / elapsed_ns)
+    return SIGMAS * 100.0 * math.sqrt(part * (1.0 - part) / (RATE_HZ * elapsed_ns / 1e9))
 
 
 def share_error(mean_ns, part, period_ns, total_ns):
@@ -203,7 +228,22 @@ def share_error(mean_ns, part, period_ns, total_ns):
     each visit is a draw."""
     late = total_ns / mean_ns / 12.0
     drawn = part * (1.0 - part) * total_ns / period_ns
-    return SIGMAS * 100.0 * math.sqrt(min(late, drawn)) * period_ns / total_ns
+    return SIGMAS * 100.0 * math.sqrt(IRREGULAR * min(late, drawn)) * period_ns / total_ns
+
+
+class Visits:
+    """What a server counts of its visits to the threads that wait, from now on."""
+
+    def __init__(self, server):
+        self.server = server
+        self.start_ns, self.first = time.monotonic_ns(), server.status()["waiting"]
+
+    def counted(self, what):
+        return self.server.status()["waiting"][what] - self.first[what]
+
+    def period_ns(self):
+        """Between two visits, on the average until now."""
+        return (time.monotonic_ns() - self.start_ns) / self.counted("passes")
 
 
 class Program:
@@ -217,6 +257,11 @@ class Program:
             self.end()
             raise AssertionError(f"{command}: {line!r}")
         self.pid = int(line)
+
+    def begin(self):
+        """Some wait for that: waits.h, wait_to_begin()."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def line(self):
         return self.process.stdout.readline()
@@ -246,18 +291,33 @@ class Case(unwinding.Case):
         return self.program(path, *args, **options)
 
     def settle(self, server, program):
-        """Until what the program waits for has been visited, stacks are whole, and idle threads
+        """Until all that the program waits for has been visited, stacks are whole, and idle threads
         have been so for long enough to be marked."""
-        time.sleep(2.0)
+        self.wait_whole(server, program)
+        time.sleep(IDLE_SECONDS)
+        self.wait_whole(server, program)
 
-        def is_settled():
-            end_us = harness.now_us()
-            recent = self.fetch(server, end_us - 300_000, end_us, f'{{pid="{program.pid}"}}')
-            tids = {int(sample.labels["tid"]) for sample in recent.samples}
-            lacking = [sample for sample in recent.samples
-                       if sample.frames and sample.frames[0] in LACKING]
-            return not lacking and tids == set(map(int, os.listdir(f"/proc/{program.pid}/task")))
-        harness.wait_until(is_settled, "stacks are whole", 40)
+    def wait_whole(self, server, program):
+        """Until all threads were seen, from some time on, on no stack that lacks something."""
+        since_us = harness.now_us()
+
+        def is_whole():
+            nonlocal since_us
+            now_us = harness.now_us()
+            recent = self.fetch(server, since_us, now_us, f'{{pid="{program.pid}"}}')
+            if [one for one in recent.samples if one.frames and one.frames[0] in LACKING]:
+                since_us = now_us
+                return False
+            return set(map(int, os.listdir(f"/proc/{program.pid}/task"))) <= set(recent.by_tid)
+        harness.wait_until(is_whole, f"stacks of {program.pid} are whole", SETTLE_SECONDS)
+
+    def wait_seen(self, server, program, tids, after_us):
+        """Until these threads were seen to wait after that time: then all that they waited before
+        is stored. Of one that is on a CPU when it is asked for, the last turn is not known yet."""
+        def is_seen():
+            later = self.fetch(server, after_us, harness.now_us(), f'{{pid="{program.pid}"}}')
+            return set(tids) <= set(later.by_tid)
+        harness.wait_until(is_seen, f"{tids} wait after {after_us}", SETTLE_SECONDS)
 
     def fetch(self, server, start_us, end_us, selector, kind="offcpu"):
         """A range of the store as a profile; what is being waited is stored first."""
@@ -268,6 +328,7 @@ class Case(unwinding.Case):
         return Pprof(body)
 
     def fetch_pid(self, server, program, window, kind="offcpu"):
+        self.wait_seen(server, program, window.tids, window.end_us)
         return self.fetch(server, window.start_us, window.end_us, f'{{pid="{program.pid}"}}', kind)
 
     def record(self, kind, *args, seconds=None, suffix="pb.gz"):
@@ -282,7 +343,8 @@ class Case(unwinding.Case):
             return Pprof(file.read())
 
     def assert_waited(self, profile, window, tid, what):
-        """All that the thread was not on a CPU is in the profile."""
+        """All that the thread was not on a CPU is in the profile. The scheduler counts what runs at
+        the moment once in a tick."""
         wanted_ns = window.ns - window.cpu_ns[tid]
         self.assert_percent(total_ns(profile.of(tid=tid)), wanted_ns, WITHIN_PERCENT, what)
 
@@ -318,7 +380,15 @@ class KnownCase(Case):
     def setUp(self):
         super().setUp()
         self.server = self.serve()
-        self.before = self.server.status()["waiting"]
+
+    def begin(self, name, *args, **options):
+        """A workload that begins when its files are known, so that stacks are whole from then on,
+        but for their first visits."""
+        program = self.workload(name, *args, **options)
+        self.settle(self.server, program)
+        self.visits = Visits(self.server)
+        program.begin()
+        return program
 
     def tearDown(self):
         ledger = self.server.status()["ledger"]
@@ -326,11 +396,13 @@ class KnownCase(Case):
         self.assert_balanced(ledger["user"], "user")
 
     def range_of(self, program):
-        """(START, END) in unix us, when the program has come to its end."""
-        start_us, end_us = map(int, program.words())
-        passes = self.server.status()["waiting"]["passes"] - self.before["passes"]
-        self.period_ns = (end_us - start_us) * 1000 / passes
-        return start_us, end_us
+        """START and END in unix us, and what else that line says, when the program has come to its
+        end and all of it is stored."""
+        start_us, end_us, *others = map(int, program.words())
+        self.period_ns = self.visits.period_ns()
+        # What came before it, in the order in which it is stored: the ends of all others.
+        self.wait_seen(self.server, program, {program.pid}, end_us)
+        return start_us, end_us, *others
 
     def rows(self, program, count):
         return [program.words() for _ in range(count)]
@@ -350,8 +422,7 @@ class KnownCase(Case):
         reasons = by_label(samples, "reason")
         say(dict(reasons))
         waited_ns = sum(ns for reason, ns in reasons.items() if reason not in RUNNABLE)
-        # The rest: a page of the program that is not in memory, for one.
-        self.assertGreater(reasons[wanted], 0.95 * waited_ns, reasons)
+        self.assertGreaterEqual(reasons[wanted], (1 - STRAY_PART) * waited_ns, reasons)
 
 
 class KindsCase(Case):

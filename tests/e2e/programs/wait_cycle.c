@@ -3,8 +3,9 @@
  * turn, in random order and of random lengths around these means. With "hop" it moves to another
  * CPU between them. The main thread is blocked in wait_always all the time.
  *
- * Prints its pid at once. After SECONDS: the line "START END" (unix us), then a line "TID NS_IN_A
- * NS_IN_B" for each thread, by CLOCK_MONOTONIC, and then stays until its standard input ends.
+ * Prints its pid at once, and begins with a line on standard input, or its end. After SECONDS: the
+ * line "START END" (unix us), then a line "TID NS_IN_A NS_IN_B NS_LIVED NS_WAITED NS_LONGEST" for
+ * each thread, and then stays until its standard input ends.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -22,8 +23,8 @@ struct cycler {
 	pthread_t thread;
 	int tid;
 	bool hops;
-	uint64_t random, end_mono_ns;
-	uint64_t spent_ns[2];
+	uint64_t random, start_mono_ns, end_mono_ns;
+	uint64_t spent_ns[2], lived_ns, waited_ns, longest_ns;
 };
 
 static NOINLINE void wait_a(uint64_t ns)
@@ -58,7 +59,10 @@ static void wait_one(struct cycler *cycler, int which)
 		wait_b(ns);
 	else
 		wait_a(ns);
-	cycler->spent_ns[which] += mono_ns() - start_ns;
+	uint64_t spent_ns = mono_ns() - start_ns;
+	cycler->spent_ns[which] += spent_ns;
+	if (spent_ns > cycler->longest_ns)
+		cycler->longest_ns = spent_ns;
 	if (cycler->hops)
 		hop(&cycler->random);
 }
@@ -72,6 +76,8 @@ static NOINLINE void *cycle(void *arg)
 		wait_one(cycler, first);
 		wait_one(cycler, !first);
 	}
+	cycler->waited_ns = waited_since(cycler->start_mono_ns);
+	cycler->lived_ns = mono_ns() - cycler->start_mono_ns;
 	return NULL;
 }
 
@@ -90,19 +96,25 @@ int main(int argc, char **argv)
 		return 2;
 	printf("%d\n", getpid());
 	fflush(stdout);
+	wait_to_begin();
 	uint64_t start_us = clock_ns(CLOCK_REALTIME) / 1000;
 	uint64_t end_mono_ns = mono_ns() + (uint64_t)(strtod(argv[2], NULL) * 1e9);
 	for (int i = 0; i < threads; i++) {
 		cyclers[i] = (struct cycler){
-			.hops = argc > 3, .random = seed_of(i), .end_mono_ns = end_mono_ns};
+			.hops = argc > 3,
+			.random = seed_of(i),
+			.start_mono_ns = mono_ns(),
+			.end_mono_ns = end_mono_ns,
+		};
 		if (pthread_create(&cyclers[i].thread, NULL, cycle, &cyclers[i]))
 			return 1;
 	}
 	wait_always(cyclers, threads);
 	printf("%lu %lu\n", start_us, clock_ns(CLOCK_REALTIME) / 1000);
 	for (int i = 0; i < threads; i++)
-		printf("%d %lu %lu\n", cyclers[i].tid, cyclers[i].spent_ns[0],
-		       cyclers[i].spent_ns[1]);
+		printf("%d %lu %lu %lu %lu %lu\n", cyclers[i].tid, cyclers[i].spent_ns[0],
+		       cyclers[i].spent_ns[1], cyclers[i].lived_ns, cyclers[i].waited_ns,
+		       cyclers[i].longest_ns);
 	fflush(stdout);
 	stay_until_told();
 	return 0;

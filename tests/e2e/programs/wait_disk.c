@@ -2,8 +2,9 @@
  * wait_disk FILE SECONDS THREADS: threads that read 1 MiB pieces of FILE, which it makes and
  * removes, in read_disk with O_DIRECT, so that nothing but the device can answer.
  *
- * Prints its pid, or "no O_DIRECT". After SECONDS: "START END" (unix us), then for each thread
- * "TID READS NS_READING CPU_NS", and stays.
+ * Prints its pid, or "no O_DIRECT", and begins with a line on standard input, or its end. After
+ * SECONDS: "START END" (unix us), then for each thread "TID READS NS_WAITED NS_QUEUED", and stays:
+ * not on a CPU, and for part of it on a run queue.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 struct reader {
 	pthread_t thread;
 	int tid, fd;
-	uint64_t random, reads, reading_ns, cpu_ns;
+	uint64_t random, start_mono_ns, reads, waited_ns, queued_ns;
 };
 
 static uint64_t end_mono_ns;
@@ -32,6 +33,17 @@ static NOINLINE void read_disk(int fd, void *buffer, uint64_t piece)
 	STAY();
 }
 
+/* Documentation/scheduler/sched-stats.rst: ns on a CPU, ns on a run queue. */
+static uint64_t own_queued_ns(void)
+{
+	uint64_t queued_ns;
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+	if (!file || fscanf(file, "%*u %lu", &queued_ns) != 1)
+		exit(1);
+	fclose(file);
+	return queued_ns;
+}
+
 static NOINLINE void *run(void *arg)
 {
 	struct reader *reader = arg;
@@ -41,12 +53,11 @@ static NOINLINE void *run(void *arg)
 	memset(buffer, 1, PIECE_BYTES);
 	reader->tid = own_tid();
 	while (mono_ns() < end_mono_ns) {
-		uint64_t start_ns = mono_ns();
 		read_disk(reader->fd, buffer, draw(&reader->random, PIECES));
-		reader->reading_ns += mono_ns() - start_ns;
 		reader->reads++;
 	}
-	reader->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	reader->queued_ns = own_queued_ns();
+	reader->waited_ns = waited_since(reader->start_mono_ns);
 	free(buffer);
 	return NULL;
 }
@@ -79,11 +90,13 @@ int main(int argc, char **argv)
 	free(buffer);
 	printf("%d\n", getpid());
 	fflush(stdout);
+	wait_to_begin();
 	uint64_t start_us = clock_ns(CLOCK_REALTIME) / 1000;
 	end_mono_ns = mono_ns() + (uint64_t)(strtod(argv[2], NULL) * 1e9);
 	for (int i = 0; i < threads; i++) {
 		readers[i].fd = fd;
 		readers[i].random = seed_of(i);
+		readers[i].start_mono_ns = mono_ns();
 		if (pthread_create(&readers[i].thread, NULL, run, &readers[i]))
 			return 1;
 	}
@@ -91,8 +104,8 @@ int main(int argc, char **argv)
 		pthread_join(readers[i].thread, NULL);
 	printf("%lu %lu\n", start_us, clock_ns(CLOCK_REALTIME) / 1000);
 	for (int i = 0; i < threads; i++)
-		printf("%d %lu %lu %lu\n", readers[i].tid, readers[i].reads, readers[i].reading_ns,
-		       readers[i].cpu_ns);
+		printf("%d %lu %lu %lu\n", readers[i].tid, readers[i].reads, readers[i].waited_ns,
+		       readers[i].queued_ns);
 	fflush(stdout);
 	stay_until_told();
 	return 0;

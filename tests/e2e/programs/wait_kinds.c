@@ -19,7 +19,8 @@
 struct waiter {
 	const struct kind *kind;
 	pthread_t thread;
-	volatile int tid;
+	_Atomic int tid; /* 0: it has not begun */
+	_Atomic bool has_failed;
 	char note[80];
 };
 
@@ -43,7 +44,7 @@ static NOINLINE void *run(void *arg)
 	outer(waiter);
 	if (!waiter->note[0])
 		snprintf(waiter->note, sizeof(waiter->note), "%s", strerror(errno));
-	waiter->tid = 0; /* it did not wait */
+	waiter->has_failed = true; /* it did not wait */
 	pause();
 	return NULL;
 }
@@ -56,10 +57,40 @@ static const struct kind *find(const char *name)
 	return NULL;
 }
 
-/* All threads have been off the CPU, for the same reason, for that long. */
-static void settle(void)
+/* How often a thread began to run: Documentation/scheduler/sched-stats.rst. */
+static uint64_t turns_of(int tid)
 {
-	sleep_ns(300000000);
+	uint64_t turns = 0;
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", tid);
+	FILE *file = fopen(path, "re");
+	if (!file || fscanf(file, "%*u %*u %lu", &turns) != 1)
+		exit(1);
+	fclose(file);
+	return turns;
+}
+
+/* 0: some have not begun. */
+static uint64_t turns_of_all(const struct waiter *waiters, int count)
+{
+	uint64_t turns = 0;
+	for (int i = 0; i < count; i++) {
+		if (!waiters[i].tid)
+			return 0;
+		turns += turns_of(waiters[i].tid);
+	}
+	return turns;
+}
+
+/* All threads have been off the CPU, for the same reason, for that long. */
+static void settle(const struct waiter *waiters, int count)
+{
+	uint64_t before, turns = 0;
+	do {
+		before = turns;
+		sleep_ns(300000000);
+		turns = turns_of_all(waiters, count);
+	} while (!turns || turns != before);
 }
 
 int main(int argc, char **argv)
@@ -77,10 +108,11 @@ int main(int argc, char **argv)
 	for (int i = 0; i < count; i++)
 		if (pthread_create(&waiters[i].thread, NULL, run, &waiters[i]))
 			return 1;
-	settle();
+	settle(waiters, count);
 	printf("%d\n", getpid());
 	for (int i = 0; i < count; i++)
-		printf("%s %d %s\n", waiters[i].kind->name, waiters[i].tid, waiters[i].note);
+		printf("%s %d %s\n", waiters[i].kind->name,
+		       waiters[i].has_failed ? 0 : waiters[i].tid, waiters[i].note);
 	puts("all");
 	fflush(stdout);
 	stay_until_told();

@@ -66,7 +66,10 @@ KIND(mutex)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	run_helper(hold_mutex, &mutex);
-	sleep_ns(100000000);
+	while (!pthread_mutex_trylock(&mutex)) { /* not held yet */
+		pthread_mutex_unlock(&mutex);
+		sleep_ns(10000000);
+	}
 	snprintf(note, note_bytes, "%p", (void *)&mutex);
 	pthread_mutex_lock(&mutex);
 	STAY();

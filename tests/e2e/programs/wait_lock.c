@@ -3,8 +3,8 @@
  * asleep in hold_long, the other for 20 ms in hold_short, lengths drawn at random around these
  * means; then both stay away from it for 15 ms in stay_away. The fight is in fight_for_lock.
  *
- * Prints its pid, then for each pair the address of its mutex. After SECONDS: "START END" (unix
- * us), then for each thread "TID ADDRESS NS_FIGHTING NS_HOLDING NS_AWAY", and stays.
+ * Prints its pid, and begins with a line on standard input, or its end. After SECONDS: "START END"
+ * (unix us), then for each thread "TID ADDRESS NS_FIGHTING NS_HOLDING NS_AWAY", and stays.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -79,6 +79,7 @@ int main(int argc, char **argv)
 		return 2;
 	printf("%d\n", getpid());
 	fflush(stdout);
+	wait_to_begin();
 	uint64_t start_us = clock_ns(CLOCK_REALTIME) / 1000;
 	uint64_t end_mono_ns = mono_ns() + (uint64_t)(strtod(argv[1], NULL) * 1e9);
 	for (int i = 0; i < 2 * pairs; i++) {

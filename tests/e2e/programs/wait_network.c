@@ -3,8 +3,8 @@
  * process on 127.0.0.1: the slow one answers after 80 ms, the fast one after 20 ms, drawn at
  * random around these means. Each client asks one after the other, in random order.
  *
- * Prints its pid, then "SLOW_PORT FAST_PORT". After SECONDS: "START END" (unix us), then for each
- * client "TID NS_SLOW NS_FAST", and stays.
+ * Prints its pid, then "SLOW_PORT FAST_PORT", and begins with a line on standard input, or its end.
+ * After SECONDS: "START END" (unix us), then for each client "TID NS_SLOW NS_FAST", and stays.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -140,6 +140,7 @@ int main(int argc, char **argv)
 			clients[i].fds[which] = connect_to(servers[which].port);
 	printf("%d\n%d %d\n", getpid(), servers[0].port, servers[1].port);
 	fflush(stdout);
+	wait_to_begin();
 	uint64_t start_us = clock_ns(CLOCK_REALTIME) / 1000;
 	uint64_t end_mono_ns = mono_ns() + (uint64_t)(strtod(argv[1], NULL) * 1e9);
 	for (int i = 0; i < count; i++) {

@@ -3,18 +3,20 @@
 // standard input does.
 'use strict';
 const fs = require('fs');
-const { Worker, isMainThread } = require('worker_threads');
+const { Worker, isMainThread, parentPort } = require('worker_threads');
 
 if (isMainThread) {
-	new Worker(__filename);
-	fs.open(process.argv[2], 'r+', (error, fd) => {
-		if (error)
-			throw error;
-		fs.read(fd, Buffer.alloc(1), 0, 1, null, () => {});
+	new Worker(__filename).once('message', () => {
+		fs.open(process.argv[2], 'r+', (error, fd) => {
+			if (error)
+				throw error;
+			fs.read(fd, Buffer.alloc(1), 0, 1, null, () => {});
+			setTimeout(() => console.log(process.pid), 700);
+		});
 	});
-	setTimeout(() => console.log(process.pid), 700);
 	// exit() would wait for the thread that reads.
 	process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL')).resume();
 } else {
+	parentPort.postMessage('begins');
 	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

@@ -58,6 +58,20 @@ static inline uint64_t seed_of(int number)
 	return 0x9e3779b97f4a7c15ULL * (uint64_t)(number + 1);
 }
 
+/* What the current thread was not on a CPU since then, when it was made. */
+static inline uint64_t waited_since(uint64_t start_mono_ns)
+{
+	return mono_ns() - start_mono_ns - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* A line on standard input, or its end: whoever watches is ready. */
+static inline void wait_to_begin(void)
+{
+	char byte;
+	while (read(STDIN_FILENO, &byte, 1) > 0 && byte != '\n')
+		;
+}
+
 /* Until standard input ends, as a workload of tests/e2e/harness.py does. */
 static inline void stay_until_told(void)
 {
