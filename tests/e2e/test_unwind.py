@@ -44,11 +44,14 @@ BARE = ("bare", "bare_rbp", "bare_rbx", "bare_frame", "bare_locals")
 
 class Unwind(unwinding.Case):
     def check_all(self, programs, stacks):
+        together = unwinding.Samples([], "all of them", self.starts)
         for name, path, chain, least in programs:
             with self.subTest(program=name):
                 samples = self.samples(stacks, name, path)
+                together.add(samples)
                 self.check_whole(samples)
                 self.check_chain(samples, chain, least)
+        self.check_whole(together)
 
     def test_compiled_c(self):
         plugin = self.plugin()

@@ -3,8 +3,10 @@ rows in two programs, and a compiler, interpreters and tools beside them. Rows c
 what is shown stays right: shares, whole stacks, ledgers, sums."""
 
 import collections
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -38,7 +40,7 @@ class UnwindMemory(unwinding.Case):
             path = self.build(f"u-dense{copy}", "unwind_dense.c", f"-DCOPY={copy}",
                               "-Wl,--build-id")
             process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       text=True)
+                                       text=True, process_group=0)
             self.addCleanup(process.communicate)
             self.addCleanup(process.kill)
             running[int(process.stdout.readline())] = f"dense {copy}"
@@ -64,7 +66,7 @@ class UnwindMemory(unwinding.Case):
         for name, command in commands.items():
             if shutil.which(name):
                 process = self.start(*command, preexec_fn=self.stand_back)
-                self.addCleanup(self.end_group, process.pid)
+                self.addCleanup(self.signal_group, process.pid, signal.SIGKILL)
                 running[process.pid] = name
         return running
 
@@ -76,12 +78,10 @@ class UnwindMemory(unwinding.Case):
         os.nice(5)
 
     @staticmethod
-    def end_group(pid):
+    def signal_group(pid, signo):
         """A shell's or a compiler driver's children, too."""
-        try:
-            os.killpg(pid, 9)
-        except ProcessLookupError:
-            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signo)
 
     def check_tables(self, status):
         """Each table adds up to the totals, end by end."""
@@ -132,9 +132,11 @@ class UnwindMemory(unwinding.Case):
         running[load.pid] = "shares"
         *spent_ns, _ = map(int, load.line().split())
         end_us = harness.now_us()
-        server.wait_stored(end_us, 60)
         harness.wait_until(lambda: server.status()["unwind"]["kernel"]["evictions"],
-                           "the kernel's rows were evicted", 60)
+                           "the kernel's rows were evicted", unwinding.DEADLINE_S)
+        for pid in running:
+            self.signal_group(pid, signal.SIGSTOP)  # so that the server has the machine for itself
+        server.wait_stored(end_us, unwinding.DEADLINE_S)
         status = server.status()
         unwind = status["unwind"]
         print(unwind, status["ledger"], status["cost"], file=sys.stderr)
@@ -147,7 +149,7 @@ class UnwindMemory(unwinding.Case):
         self.check_shares(server, load, spent_ns, (start_us - 1000000, end_us + 1000000))
         for side in ("kernel", "user"):
             self.assert_balanced(status["ledger"][side], side)
-        self.assertEqual(server.stop(), 0, server.output())
+        self.assertEqual(server.stop(seconds=unwinding.DEADLINE_S), 0, server.output())
 
     def test_sizes_that_are_none(self):
         for command in ("serve", "record"):

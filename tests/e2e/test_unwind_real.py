@@ -68,9 +68,12 @@ class UnwindReal(unwinding.Case):
                 running[name] = (link, self.start(link, *arguments))
         path = self.path("real.folded")
         with self.recording(path, "-F", unwinding.RATE_HZ):
+            before = {name: harness.cpu_seconds(process.pid)
+                      for name, (_, process) in running.items()}
             harness.wait_until(
-                lambda: all(harness.cpu_seconds(process.pid) > SECONDS / 8
-                            for _, process in running.values()), "all ran", SECONDS * 10)
+                lambda: all(harness.cpu_seconds(process.pid) > before[name] + SECONDS / 8
+                            for name, (_, process) in running.items()), "all ran",
+                max(unwinding.DEADLINE_S, SECONDS * 10))
         stacks = harness.read_folded(path)
         for name, (link, _) in running.items():
             with self.subTest(program=name):

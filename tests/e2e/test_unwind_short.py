@@ -45,16 +45,20 @@ class UnwindShort(unwinding.Case):
             os.chmod(path, 0o755)
 
     def record(self):
-        """(stacks, CPU seconds that the programs really had)"""
+        """(stacks, CPU seconds that the programs really had, the part of the time in which Hearth
+        had no CPU to look: of those that lived and died meanwhile the files are gone)"""
         path = self.path("short.folded")
         herd = self.build("u-herd", "unwind_herd.c")
-        with self.recording(path, "-F", RATE_HZ):
+        with self.recording(path, "-F", RATE_HZ) as recorder:
+            before = unwinding.CollectorTimes(recorder.pid)
             done = subprocess.run([herd, self.folder, str(PROCESSES), "3", str(CPU_MS)],
-                                  check=False, capture_output=True, text=True, timeout=120)
+                                  check=False, capture_output=True, text=True,
+                                  timeout=unwinding.DEADLINE_S)
+            blind = unwinding.CollectorTimes(recorder.pid).waited_part(before)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([name for name in os.listdir(self.folder) if re.match("s[0-9]", name)],
                          [], "all of them ran and deleted themselves")
-        return harness.read_folded(path), int(done.stdout) / 1e9
+        return harness.read_folded(path), int(done.stdout) / 1e9, blind
 
     def merged(self, stacks):
         """Their samples, taken together; the name of its burning function is made plain where
@@ -81,7 +85,19 @@ class UnwindShort(unwinding.Case):
               file=sys.stderr)
         self.assert_close(measured_s, used_s, within_s, "CPU seconds")
 
-    def check_names(self, stacks):
+    def check_kernel_only(self, stacks, samples):
+        """No user stack is there on the way in by execve(2), and out."""
+        others = collections.Counter()
+        for frames, value in stacks:
+            if (re.match(r"s\d{6}$", frames[0]) and
+                    all(frame.endswith(unwinding.KERNEL) for frame in frames[1:]) and
+                    not any(re.search("exec|exit", frame) for frame in frames[1:])):
+                others[" < ".join(frames[1:])] += value
+        print(f"short: {100 * samples.kernel_only / samples.total:.2f} % without a user stack, "
+              f"{sum(others.values()) / 1e9:.3f} s neither in exec nor exit", file=sys.stderr)
+        self.assertLessEqual(sum(others.values()), 0.01 * samples.total, others.most_common(5))
+
+    def check_names(self, stacks, blind):
         """A process that ran below its main when a tick came has its own function's name there; not
         each has to: 20 ms in pieces may lie between ticks."""
         below = {frames[0] for frames, _ in stacks
@@ -92,26 +108,33 @@ class UnwindShort(unwinding.Case):
         print(f"short: {len(named)} named of {len(below)} sampled below main of {PROCESSES}",
               file=sys.stderr)
         self.assertEqual(others, [], "no function of another process")
-        self.assertGreaterEqual(len(named), 0.95 * len(below), "processes with their own name")
+        self.assertGreaterEqual(len(named), (0.95 - blind) * len(below),
+                                "processes with their own name")
         # As if ticks came at random, which is the worst case.
-        missed = PROCESSES * (0.05 + math.exp(-CPU_MS / 1e3 * RATE_HZ))
+        missed = PROCESSES * (0.05 + blind + math.exp(-CPU_MS / 1e3 * RATE_HZ))
         self.assertGreaterEqual(len(below), PROCESSES - missed, "processes that were met")
 
     def test_short_processes(self):
         harness.need_tool("unshare")
         self.make_programs()
-        stacks, used_s = self.record()
+        stacks, used_s, blind = self.record()
+        least = max(WHOLE_PERCENT - 100 * blind, 15)
+        print(f"short: nobody looked for {100 * blind:.2f} % of the time", file=sys.stderr)
         self.check_sum(stacks, used_s)
         samples = self.merged(stacks)
-        self.assertLess(samples.kernel_only, 0.03 * samples.total, "exec and exit are short")
-        self.check_whole(samples, WHOLE_PERCENT)
+        self.check_kernel_only(stacks, samples)
+        self.check_whole(samples, least)
         chain = ("_start", "main", "hold", "burn")
-        # Some 5 % of such a life is spent in the dynamic linker, before main.
-        self.check(samples, lambda user: unwinding.is_chain(user, chain), 90, "below its main")
+        # Some 5 % of such a life is spent in the dynamic linker, before main; more where the kernel
+        # takes longer for its pages.
+        self.check(samples, lambda user: unwinding.is_chain(user, chain), least - 15,
+                   "below its main")
+        self.check(samples, lambda user: "burn" not in user or unwinding.is_chain(user, chain),
+                   least, "with the chain")
         self.check(samples, lambda user: samples.is_whole(user) and not any(
-            re.match(r"\[(s\d|unknown)", frame) for frame in user), WHOLE_PERCENT,
+            re.match(r"\[(s\d|unknown)", frame) for frame in user), least,
                    "whole and named")
-        self.check_names(stacks)
+        self.check_names(stacks, blind)
 
 
 if __name__ == "__main__":

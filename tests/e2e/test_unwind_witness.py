@@ -15,7 +15,8 @@ PERF_CPU_SECONDS = 4
 PERF_HZ = 997
 AGREE_PERCENT = 99.5
 WHOLE_PERCENT = 80.0  # so that the agreement says something; how many are whole is not the matter
-SIGMAS = 5  # of two counts of some 4 000 samples: 6 points of 50
+SIGMAS = unwinding.SIGMAS  # of two counts of some 4 000 samples: 6 points of 50
+KERNEL_ADDRESSES = 1 << 63
 # name, mode, extra argument; each spins for ever in the innermost function of its chain
 STILL = (
     ("w-calls", "calls", None),
@@ -104,11 +105,12 @@ def plain_alias(name):
 
 
 def read_perf(path):
-    """Counter of the stacks of a perf.data file, root first."""
+    """Counter of the user stacks of a perf.data file, root first."""
     text = unwinding.output_of("perf", "script", "-i", path, "--no-inline", "-F", "ip,sym")
     stacks = collections.Counter()
     for block in text.split("\n\n"):
-        frames = [line.split(maxsplit=1)[1] for line in block.splitlines() if line.strip()]
+        lines = [line.split(maxsplit=1) for line in block.splitlines() if line.strip()]
+        frames = [name for address, name in lines if int(address, 16) < KERNEL_ADDRESSES]
         if frames:
             stacks[tuple(map(unwinding.plain, reversed(frames)))] += 1
     return stacks
@@ -142,14 +144,16 @@ class UnwindWitness(unwinding.Case):
         harness.need_tool("gdb")
         running = self.start_still()
         harness.wait_until(lambda: all(harness.cpu_seconds(process.pid) > 0.1
-                                       for _, process in running.values()), "all spin")
+                                       for _, process in running.values()), "all spin",
+                           unwinding.DEADLINE_S)
         path = self.path("still.folded")
         with self.recording(path, "-F", unwinding.RATE_HZ):
             before = {name: harness.cpu_seconds(process.pid)
                       for name, (_, process) in running.items()}
             harness.wait_until(
                 lambda: all(harness.cpu_seconds(process.pid) > before[name] + 0.7
-                            for name, (_, process) in running.items()), "all were sampled")
+                            for name, (_, process) in running.items()), "all were sampled",
+                unwinding.DEADLINE_S)
         stacks = harness.read_folded(path)
         for _, process in running.values():
             process.send_signal(signal.SIGSTOP)  # so that gdb has the machine for itself
@@ -176,9 +180,9 @@ class UnwindWitness(unwinding.Case):
             # However little of the machine there is for it: so many samples it takes.
             until = harness.cpu_seconds(process.pid) + PERF_CPU_SECONDS
             harness.wait_until(lambda: harness.cpu_seconds(process.pid) > until,
-                               "the program got its CPU time", 240)
+                               "the program got its CPU time", unwinding.DEADLINE_S)
         perf.send_signal(signal.SIGINT)
-        perf.wait(timeout=120)
+        perf.wait(timeout=unwinding.DEADLINE_S)
         process.kill()
         ours, theirs = self.samples(harness.read_folded(folded), "w-spots", path), read_perf(data)
         self.check_whole(ours)

@@ -171,7 +171,7 @@ int plugin_empty(int x) __attribute__((weak));
 
 FRAME int call_plugin(int x)
 {
-	for (int i = 0; i < 10000; i++)
+	for (int i = 0; i < 100000; i++) /* so that an alarm hardly ever comes outside of it */
 		x = plugin_empty(x);
 	return x + 1;
 }
@@ -246,15 +246,18 @@ static int run_dlopen(void)
 }
 
 /* Half of the time in main < spots < left < burn, three tenths in main < spots < right < deep <
- * burn, the rest in main < spots < burn. */
+ * burn, the rest in main < spots < burn. Turns differ in length, so that no sampling clock keeps
+ * step with them. */
+static uint64_t spots_part;
+
 FRAME int left(int x)
 {
-	return burn(loops / 10 * 5) + x;
+	return burn(spots_part * 5) + x;
 }
 
 FRAME int deep(int x)
 {
-	return burn(loops / 10 * 3) + x;
+	return burn(spots_part * 3) + x;
 }
 
 FRAME int right(int x)
@@ -264,11 +267,12 @@ FRAME int right(int x)
 
 FRAME int spots(int x)
 {
-	return left(x) + right(x) + burn(loops / 10 * 2);
+	return left(x) + right(x) + burn(spots_part * 2);
 }
 
 static int run_spots(void)
 {
+	spots_part = loops / 20 + (uint64_t)rand() % (loops / 10);
 	return spots(1) + 1;
 }
 
