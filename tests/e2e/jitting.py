@@ -39,7 +39,7 @@ class Case(unwinding.Case):
         with self.recording(path, "-F", unwinding.RATE_HZ):
             processes = [self.start(*command, cwd=self.folder) for command in commands]
             for process in processes:
-                process.wait(timeout=240)
+                process.wait(timeout=unwinding.DEADLINE_S)
                 self.assertEqual(process.returncode, 0, process.args)
 
     def leaves(self, stacks, comm):
@@ -58,13 +58,22 @@ class Case(unwinding.Case):
               file=sys.stderr)
         return leaves, cut
 
-    def assert_share(self, leaves, pattern, wanted, what, extra=0):
-        """Within five standard deviations of sampling, and a percent for main, the kernel, ..."""
+    def share(self, leaves, pattern, wanted):
+        """What it is, and how far from wanted it may be: the error of sampling, and a percent for main,
+        the kernel, ..."""
         total = sum(leaves.values())
         share = sum(value for name, value in leaves.items() if re.search(pattern, name)) / total
         samples = total / 1e9 * unwinding.RATE_HZ
-        within = 5 * math.sqrt(max(wanted * (1 - wanted), 0.01) / samples) + 0.01 + extra
-        self.assert_close(share, wanted, within, f"{what}: {pattern}")
+        sigma = math.sqrt(max(wanted * (1 - wanted), 0.01) / samples)
+        return share, unwinding.SIGMAS * sigma + 0.01
+
+    def assert_share(self, leaves, pattern, wanted, what, extra=0):
+        share, within = self.share(leaves, pattern, wanted)
+        self.assert_close(share, wanted, within + extra, f"{what}: {pattern}")
+
+    def assert_share_at_least(self, leaves, pattern, wanted, what):
+        share, within = self.share(leaves, pattern, wanted)
+        self.assertGreaterEqual(share, wanted - within, f"{what}: {pattern}")
 
     def assert_made(self, stacks, comm, hot, warm, whole=0.99):
         leaves, cut = self.leaves(stacks, comm)

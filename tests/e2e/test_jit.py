@@ -59,10 +59,11 @@ class Jit(jitting.Case):
             leaves, _ = self.leaves(stacks, "j-moved")
             self.assert_share(leaves, hot, 0.7, "moved", 0.1)
             self.assert_share(leaves, warm, 0.3, "moved", 0.1)
+        # What had not been named yet when the map came has names, too: that may be more than half.
         with self.subTest(mode="late"):
             leaves, _ = self.leaves(stacks, "j-late")
-            self.assert_share(leaves, r"^made::", 0.5, "late", 0.15)
-            self.assert_share(leaves, r"^\[jit\]_\[j\]$", 0.5, "late", 0.15)
+            self.assert_share(leaves, r"^made::|^\[jit\]_\[j\]$", 1, "late")
+            self.assert_share_at_least(leaves, r"^made::", 0.5, "late")
         with self.subTest(mode="reused"):
             leaves, _ = self.leaves(stacks, "j-reused")
             self.assert_share(leaves, r"^made::(hot|hot2)_\[j\]$", 0.7, "reused")

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import harness
 import jitting
@@ -27,21 +28,22 @@ class JitJava(jitting.Case):
                         os.path.join(unwinding.PROGRAMS, "jit_java.java")], check=True)
         java = self.start(self.link(comm, os.path.realpath(shutil.which("java"))), *FLAGS, "Burn",
                           WARM_SECONDS, cwd=self.folder, stdout=subprocess.PIPE, text=True)
-        self.addCleanup(java.wait, 30)
+        self.addCleanup(java.wait, unwinding.DEADLINE_S)
         self.addCleanup(java.terminate)  # it removes the socket that jcmd speaks to
         self.assertEqual(java.stdout.readline(), "warm\n")
         return java.pid
 
     def burn(self, pid, seconds):
         until = harness.cpu_seconds(pid) + seconds
-        harness.wait_until(lambda: harness.cpu_seconds(pid) >= until, "CPU time passes", 120)
+        harness.wait_until(lambda: harness.cpu_seconds(pid) >= until, "CPU time passes",
+                           unwinding.DEADLINE_S)
 
     def ask_for_map(self, pid):
-        subprocess.run(["jcmd", str(pid), "Compiler.perfmap"], check=True, timeout=120,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(["jcmd", str(pid), "Compiler.perfmap"], check=True,
+                       timeout=unwinding.DEADLINE_S, stdout=subprocess.DEVNULL)
 
     def stacks(self, server, pid, from_us, until_us):
-        server.wait_stored(until_us, 60)
+        server.wait_stored(until_us, unwinding.DEADLINE_S)
         status, _, body = server.get("/api/v1/export", format="folded", query=f'{{pid="{pid}"}}',
                                      **{"from": from_us, "until": until_us})
         self.assertEqual(status, 200, body[:500])
@@ -54,7 +56,7 @@ class JitJava(jitting.Case):
         """Of some seconds that began when there was a map. It tells of the code that there was: a
         JVM makes its code better as it goes, and is asked again then."""
         shares = []
-        for _ in range(5):
+        for _ in range(10):
             self.ask_for_map(pid)
             from_us = harness.now_us()
             self.burn(pid, SECONDS)
@@ -62,6 +64,7 @@ class JitJava(jitting.Case):
             unnamed = sum(value for frames, value in stacks if "[jit]_[j]" in frames)
             shares.append(unnamed / sum(value for _, value in stacks))
             if shares[-1] < 0.01:
+                print(f"without names: {shares}", file=sys.stderr)
                 return stacks
         raise AssertionError(f"with a map, these shares of the time have no names: {shares}")
 
@@ -75,7 +78,8 @@ class JitJava(jitting.Case):
         pid = self.start_java(comm)
         server = self.serve("-F", unwinding.RATE_HZ)
         self.assertFalse(os.path.exists(f"/tmp/perf-{pid}.map"))
-        why = harness.wait_until(lambda: self.unnamed(server, comm), "samples have no names", 60)
+        why = harness.wait_until(lambda: self.unnamed(server, comm), "samples have no names",
+                                 unwinding.DEADLINE_S)
         self.assertEqual(list(why), ["code made at run time, without a perf map or a jitdump"])
         self.assertIn("jcmd PID Compiler.perfmap", *why.values())
 

@@ -7,7 +7,8 @@
  *   map      a perf map, in /tmp
  *   torn     a perf map whose last line never ends
  *   late     a perf map after half of the time
- *   moved    a perf map; after half of the time hot and warm change places, and it says so
+ *   moved    a perf map; after half of the time and a pause hot and warm change places, and it says
+ *            so
  *   stranger a perf map, given to another user
  *   forked   a perf map; a child runs the code
  *   dump     a jitdump, with lines, in the working directory
@@ -40,8 +41,11 @@ static const uint8_t made_code[] = {
 /* Where the loop is. */
 enum { LOOP_OFF = 4, CODE_BYTES = sizeof(made_code), SLOT_BYTES = 64 };
 
-/* Parts differ in length, so that no sampling clock keeps step with them. */
-enum { MIN_PART_ROUNDS = 20000, MAX_PART_ROUNDS = 80000 };
+/* Parts differ in length, so that no sampling clock keeps step with them; and are long beside the
+ * system call that asks for the time. */
+enum { MIN_PART_ROUNDS = 200000, MAX_PART_ROUNDS = 800000 };
+/* So that all that was sampled before has been named. */
+enum { PAUSE_S = 5 };
 
 static uint8_t *memory;
 static made_fn hot, warm;
@@ -192,6 +196,7 @@ static int run_as(const char *mode, double cpu_s)
 			return 0;
 	} else if (!strcmp(mode, "moved")) {
 		run_made(cpu_s / 2);
+		sleep(PAUSE_S);
 		made_fn old_hot = hot;
 		hot = warm;
 		warm = old_hot;
