@@ -156,8 +156,19 @@ class Case(harness.Case):
 
     def serve_debug_files(self, directory, of_id):
         """The URL of a debuginfod that knows the file of that build ID in the directory."""
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
+        for _ in range(5):  # somebody may take the port first
+            port = free_port()
+            url = f"http://127.0.0.1:{port}"
+            process = self.start_debuginfod(port, directory)
+            harness.wait_until(lambda: process.poll() is not None or
+                               answers(f"{url}/buildid/{of_id}/debuginfo"),
+                               "debuginfod knows the debug file", SECONDS)
+            if process.poll() is None:
+                return url
+        with open(self.path("debuginfod.log"), encoding="utf-8") as log:
+            raise AssertionError(f"debuginfod ends: {log.read()}")
+
+    def start_debuginfod(self, port, directory):
         with open(self.path("debuginfod.log"), "w", encoding="utf-8") as log:
             process = subprocess.Popen(
                 ["debuginfod", "-d", self.path("db"), "-p", str(port), "-F", directory, "-t", "1"],
@@ -166,9 +177,7 @@ class Case(harness.Case):
                      if name != "DEBUGINFOD_URLS"})
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        harness.wait_until(lambda: answers(f"{url}/buildid/{of_id}/debuginfo"),
-                           "debuginfod knows the debug file", SECONDS)
-        return url
+        return process
 
     def build_go(self, name, *flags):
         path = self.path(name)

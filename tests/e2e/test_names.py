@@ -16,6 +16,7 @@ import naming
 from naming import INLINED, KERNEL, NATIVE, VDSO
 
 ENOUGH = 30  # samples
+FUNCTIONS = ("outer", "main", "sort", "ask_time", "enter_kernel")  # of names.c
 
 # Makes the directory argv[1] the root of a mount namespace of its own, as containers do it, and
 # runs argv[2] in there. pivot_root(2), "pivot_root(".", ".")".
@@ -130,10 +131,11 @@ class Late(naming.Case):
     """Names that come after the samples."""
 
     def sample(self, server, program, name, functions, start_us):
-        """Until there are samples without names; when that was."""
+        """Until there are samples without names of all that it does; when that was."""
         mark = functions.mark(name, "outer")
-        self.wait_flame(server, program, lambda flame: flame.count(re.escape(mark)) >= ENOUGH,
-                        f"{name} is sampled", since_us=start_us)
+        marks = {functions.mark(name, function) for function in FUNCTIONS}
+        self.wait_flame(server, program, lambda flame: flame.count(re.escape(mark)) >= ENOUGH and
+                        marks <= flame.marks(name), f"{name} is sampled", since_us=start_us)
         end_us = harness.now_us()
         server.wait_stored(end_us, naming.SECONDS)
         return end_us
@@ -144,7 +146,7 @@ class Late(naming.Case):
         starts = {int(mark.rpartition("+")[2].rstrip("]"), 16) for mark in marks}
         first, end = functions.starts["outer"], functions.ends["outer"]
         self.assertEqual({start for start in starts if first <= start < end}, {first}, marks)
-        for function in ("outer", "main", "sort", "ask_time", "enter_kernel"):
+        for function in FUNCTIONS:
             self.assertIn(functions.mark(name, function), marks)
         self.assertEqual(flame.count("inner|outer|main"), 0)
 
