@@ -58,17 +58,26 @@ static struct server_options options_of(struct fixture *f, const char *listen)
 	};
 }
 
+static int open_server(struct fixture *f, int port)
+{
+	char listen[32];
+	snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+	struct err err = {0};
+	struct server_options options = options_of(f, listen);
+	int rc = server_open(&f->server, &options, &err);
+	if (rc && (!port || rc != -EADDRINUSE))
+		fail_msg("%s", err.text);
+	if (!rc)
+		f->port = (int)strtol(strrchr(server_url(f->server), ':') + 1, NULL, 10);
+	return rc;
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	temp_store_init(&f->temp);
 	gate_init(&f->gate);
-	struct err err = {0};
-	struct server_options options = options_of(f, "127.0.0.1:0");
-	if (server_open(&f->server, &options, &err))
-		fail_msg("%s", err.text);
-	const char *port = strrchr(server_url(f->server), ':');
-	f->port = (int)strtol(port + 1, NULL, 10);
+	open_server(f, 0);
 	*state = f;
 	return 0;
 }
@@ -488,7 +497,8 @@ static void test_free_finishes_what_is_under_way(void **state)
 	gate_set(&f->gate, false);
 	AUTO_MEM char *answer = http_read_all(busy, NULL);
 	pthread_join(thread, NULL);
-	assert_true(clock_mono_ns() - start_mono_ns < 5 * NS_PER_S);
+	/* In vain it would be for GRACE_S of web/server.c at least. */
+	assert_true(clock_mono_ns() - start_mono_ns < 10 * NS_PER_S);
 	assert_int_equal(http_status(answer), 200);
 	char line[64];
 	snprintf(line, sizeof(line), "Content-Length: %zu", strlen(http_body(answer)));
@@ -515,17 +525,19 @@ static void test_port_taken(void **state)
 	check_alive(f);
 }
 
+/* Unless another program of this machine was given it meanwhile. */
 static void test_port_is_free_again(void **state)
 {
 	struct fixture *f = *state;
-	check_alive(f); /* leaves a connection in TIME_WAIT */
-	server_free(TAKE(f->server));
-	char listen[32];
-	snprintf(listen, sizeof(listen), "127.0.0.1:%d", f->port);
-	struct server_options options = options_of(f, listen);
-	struct err err = {0};
-	if (server_open(&f->server, &options, &err))
-		fail_msg("%s", err.text);
+	int rc = -1;
+	for (int i = 0; rc && i < 5; i++) {
+		if (!f->server)
+			open_server(f, 0);
+		check_alive(f); /* leaves a connection in TIME_WAIT */
+		server_free(TAKE(f->server));
+		rc = open_server(f, f->port);
+	}
+	assert_int_equal(rc, 0);
 	check_alive(f);
 }
 
