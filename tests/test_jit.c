@@ -97,9 +97,11 @@ static const char *name_at(struct jit_process *process, uint64_t ip)
 	return jit_process_find(process, ip, UINT64_MAX, &symbol) ? symbol.name : "";
 }
 
+/* Only a hang takes so long. The more work reading was, the longer until it is done again. */
 static void wait_for_name(struct jit_process *process, uint64_t ip, const char *want)
 {
-	for (int i = 0; i < 3000 && strcmp(name_at(process, ip), want); i++)
+	int64_t deadline_mono_ns = clock_mono_ns() + 200 * NS_PER_S;
+	while (strcmp(name_at(process, ip), want) && clock_mono_ns() < deadline_mono_ns)
 		usleep(10000);
 	assert_string_equal(name_at(process, ip), want);
 }

@@ -17,9 +17,9 @@
 
 enum {
 	ROUNDS = 20,
-	SAMPLES = 30,    /* an append */
-	SPAN_S = 40,     /* partitions end while it runs */
-	DEADLINE_S = 20, /* for the child to append at all */
+	SAMPLES = 30,     /* an append */
+	SPAN_S = 40,      /* partitions end while it runs */
+	DEADLINE_S = 240, /* for the child to append at all: only a hang takes so long */
 };
 
 /* Appends that returned 0, counted by the writer where its death does not matter. */
