@@ -59,6 +59,7 @@ struct unwind_memory {
 /* The sampler of waiting threads about itself. Counts are since the start. */
 struct waiting_stats {
 	char method[32];    /* how, in words: "task iterator"; "": waiting is not sampled */
+	char why_off[256];  /* why it is not; "" where it is, and where nothing is sampled */
 	uint64_t passes;    /* over all threads */
 	uint64_t visits;    /* of threads that were off the CPU */
 	uint64_t walks;     /* of them, stacks taken anew */

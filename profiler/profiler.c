@@ -29,6 +29,7 @@ struct profiler {
 	struct profiler_options options;
 	struct sampler *sampler;
 	struct waiting *waiting; /* NULL: only what runs is sampled */
+	struct err no_waiting;   /* why */
 	struct collector *collector;
 	struct umem *umem;
 	struct unwinder *unwinder;
@@ -246,16 +247,18 @@ static int open_waiting(struct profiler *profiler, struct err *err)
 		.takes_kernel_threads = options->takes_kernel_threads,
 		.method = options->wait_method,
 	};
-	if (!options->takes_waits && !options->needs_waits)
+	struct err *why = &profiler->no_waiting;
+	if (!options->takes_waits && !options->needs_waits) {
+		(void)err_set(why, -ECANCELED, "switched off by --waiting off");
 		return 0;
-	struct err wait_err = {0};
-	int rc = waiting_open(&profiler->waiting, &waiting, &wait_err);
+	}
+	int rc = waiting_open(&profiler->waiting, &waiting, why);
 	if (!rc)
 		return 0;
 	if (options->needs_waits)
-		return err_set(err, rc, "%s", wait_err.text);
-	char text[sizeof(wait_err.text) + 64];
-	snprintf(text, sizeof(text), "%s; only what runs is sampled", wait_err.text);
+		return err_set(err, rc, "%s", why->text);
+	char text[sizeof(why->text) + 64];
+	snprintf(text, sizeof(text), "%s; only what runs is sampled", why->text);
 	warn(profiler, text);
 	return 0;
 }
@@ -489,6 +492,9 @@ void profiler_stats(struct profiler *profiler, struct sampler_stats *stats)
 	stats->rate_hz = profiler->options.skips_cpu ? 0 : profiler->options.rate_hz;
 	if (profiler->waiting)
 		waiting_stats(profiler->waiting, &stats->waiting);
+	else
+		snprintf(stats->waiting.why_off, sizeof(stats->waiting.why_off), "%s",
+			 profiler->no_waiting.text);
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
 	stats->cpu_user_ns = timeval_ns(usage.ru_utime);

@@ -79,6 +79,7 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 			    .raced = 2,
 			    .busy = 1,
 			    .deferred = 5,
+			    .stuck = 6,
 			    .unseen_ns = 1999,
 			    .pass_ns = 3999999,
 			    .period_ns = 50 * NS_PER_MS,
@@ -299,9 +300,9 @@ static const struct value_row value_rows[] = {
 	 "\"remedy\":\"\\\"what\\\"\"}]}"},
 	{"/api/v1/status", "cost.cpu_user_us", "1999"},
 	{"/api/v1/status", "waiting",
-	 "{\"method\":\"task iterator\",\"period_us\":50000,\"threads\":400,\"passes\":20,"
+	 "{\"method\":\"task iterator\",\"why_off\":\"\",\"period_us\":50000,\"threads\":400,\"passes\":20,"
 	 "\"visits\":8000,\"walks\":300,\"raced\":2,\"busy\":1,\"deferred\":5,"
-	 "\"unseen_us\":1,\"cpu_us\":3999}"},
+	 "\"stuck\":6,\"unseen_us\":1,\"cpu_us\":3999}"},
 	{"/api/v1/status", "store.samples", "100"},
 	{"/api/v1/status", "notices", "[]"},
 };

@@ -93,6 +93,7 @@ static void write_waiting(struct json *json, const struct waiting_stats *waiting
 	json_key(json, "waiting");
 	json_open_object(json);
 	json_key_str(json, "method", waiting->method);
+	json_key_str(json, "why_off", waiting->why_off);
 	json_key_u64(json, "period_us", waiting->period_ns / NS_PER_US);
 	json_key_u64(json, "threads", waiting->threads);
 	json_key_u64(json, "passes", waiting->passes);
@@ -101,6 +102,7 @@ static void write_waiting(struct json *json, const struct waiting_stats *waiting
 	json_key_u64(json, "raced", waiting->raced);
 	json_key_u64(json, "busy", waiting->busy);
 	json_key_u64(json, "deferred", waiting->deferred);
+	json_key_u64(json, "stuck", waiting->stuck);
 	json_key_u64(json, "unseen_us", waiting->unseen_ns / NS_PER_US);
 	json_key_u64(json, "cpu_us", waiting->pass_ns / NS_PER_US);
 	json_close_object(json);

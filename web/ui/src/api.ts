@@ -56,6 +56,7 @@ export interface Status {
 /* The sampler of waiting threads. */
 export interface WaitingStatus {
 	readonly method: string /* "": waiting is not sampled */;
+	readonly whyOff: string;
 	readonly counts: Readonly<Record<string, number>>;
 }
 
@@ -255,8 +256,8 @@ function decodeSymbols(json: unknown): SymbolsStatus | null {
 }
 
 function decodeWaiting(json: unknown): WaitingStatus {
-	const f = fields(json ?? { method: "" }, "waiting");
-	return { method: text(f, "method"), counts: counters(f, "waiting") };
+	const f = fields(json ?? { method: "", why_off: "" }, "waiting");
+	return { method: text(f, "method"), whyOff: text(f, "why_off"), counts: counters(f, "waiting") };
 }
 
 export function decodeStatus(json: unknown): Status {

@@ -60,6 +60,10 @@ test("a server that samples no waiting has nothing to pick", async () => {
 	await visitPage(browser, cpuOnly.url, {}, async (page) => {
 		await ready(page);
 		expect(await page.getByRole("group", { name: "Profile type" }).count()).toBe(0);
+		await page.getByRole("tab", { name: "Status" }).click();
+		const card = page.locator(".status .card", { hasText: "Sampling of waiting" });
+		await card.waitFor();
+		expect(await card.innerText()).toContain("switched off by --waiting off");
 	});
 	await cpuOnly.close();
 });
@@ -208,6 +212,7 @@ test("the table, and the status of the sampler", async () => {
 		const facts = await card.innerText();
 		for (const fact of ["task iterator", "20 Hz", "388", "311 locked", "91.4 µs a pass"])
 			expect(facts).toContain(fact);
+		expect(facts).toMatch(/Stuck\s+3\s/);
 		await shot(page, "status-waiting");
 	});
 });

@@ -90,9 +90,9 @@ function samplingFacts(s: Status): Fact[] {
 
 /* The sampler of waiting threads: what its passes meet, and what they cost. */
 function waitingFacts(s: Status): Fact[] {
-	const { method, counts } = s.waiting;
+	const { method, whyOff, counts } = s.waiting;
 	const count = (key: string): number => counts[key] ?? 0;
-	if (method === "") return [["Sampled", "no", "hearth doctor tells why"]];
+	if (method === "") return [["Sampled", "no", whyOff]];
 	const periodUs = count("period_us");
 	const passUs = count("cpu_us") / Math.max(1, count("passes"));
 	const sinceUs = s.nowUs - s.startUs;
@@ -113,6 +113,7 @@ function waitingFacts(s: Status): Fact[] {
 			formatCount(count("busy") + count("deferred")),
 			`${formatCount(count("busy"))} locked, ${formatCount(count("deferred"))} for the next pass`,
 		],
+		["Stuck", formatCount(count("stuck")), "passes given up: memory of a process could not be read"],
 		["Not seen", formatNs(count("unseen_us") * 1e3), "waited by threads that ended before any visit"],
 		[
 			"CPU time",

@@ -242,6 +242,7 @@ function status(nowUs: number, hasWaiting: boolean): object {
 		},
 		waiting: {
 			method: hasWaiting ? "task iterator" : "",
+			why_off: hasWaiting ? "" : "switched off by --waiting off",
 			period_us: 50_000,
 			threads: 388,
 			passes: 1_871_200,
@@ -250,6 +251,7 @@ function status(nowUs: number, hasWaiting: boolean): object {
 			raced: 4_102,
 			busy: 311,
 			deferred: 1_900,
+			stuck: 3,
 			unseen_us: 42_000_000,
 			cpu_us: 171_000_000,
 		},
