@@ -42,6 +42,23 @@ int output_check(const char *path, struct err *err)
 		       "%s: the name must end in .pb.gz (pprof) or .folded (folded stacks)", path);
 }
 
+int output_check_place(const char *path, struct err *err)
+{
+	char directory[4096] = ".";
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	bool is_there = !stat(path, &st);
+	int code = 0;
+	if (slash && snprintf(directory, sizeof(directory), "%.*s", (int)(slash + 1 - path),
+			      path) >= (int)sizeof(directory))
+		code = -ENAMETOOLONG;
+	else if (is_there && S_ISDIR(st.st_mode))
+		code = -EISDIR;
+	else if (access(is_there && !S_ISREG(st.st_mode) ? path : directory, W_OK))
+		code = -errno;
+	return code ? err_set(err, code, "write %s: %m", path) : 0;
+}
+
 int output_encode(struct buf *out, const char *path, const struct profile *profile, struct err *err)
 {
 	int rc = output_check(path, err);

@@ -8,6 +8,8 @@
 
 /* Is there a format for the suffix of path? -EINVAL with the list of those there are. */
 int output_check(const char *path, struct err *err);
+/* Could a file be written there, as far as can be told before? -ENOENT, -EACCES, -EISDIR, ... */
+int output_check_place(const char *path, struct err *err);
 /* Append the profile in the format of path's suffix. */
 int output_encode(struct buf *out, const char *path, const struct profile *profile,
 		  struct err *err);

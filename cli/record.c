@@ -332,6 +332,16 @@ static int record(struct record_config *config, char **command)
 	return rc ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* Before the recording, not after it. */
+static int check_places(const struct record_config *config, struct err *err)
+{
+	const char *report = config->exact.report;
+	int rc = config->output ? output_check_place(config->output, err) : 0;
+	if (!rc && report && strcmp(report, "-") != 0)
+		rc = output_check_place(report, err);
+	return rc;
+}
+
 static int run_record(int argc, char **argv)
 {
 	struct record_config config = {.type = PROFILE_CPU};
@@ -353,6 +363,10 @@ static int run_record(int argc, char **argv)
 		return usage_error(&command_record, "%s", err.text);
 	if (config.pid_count && first < argc)
 		return usage_error(&command_record, "give either --pid or a command");
+	if (check_places(&config, &err)) {
+		log_line(LOG_ERROR, "%s", err.text);
+		return EXIT_FAILED;
+	}
 	return record(&config, first < argc ? argv + first : NULL);
 }
 

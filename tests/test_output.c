@@ -103,6 +103,17 @@ static void places_that_cannot_be_written(void **state)
 		if (rc != rows[i].rc || strncmp(err.text, "write ", 6) != 0)
 			fail_msg("%s: %d, %s", rows[i].path, rc, err.text);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err err = {0};
+		int rc = output_check_place(rows[i].path, &err);
+		/* Only writing tells that there is no room, or that nothing can be made there. */
+		bool is_told_late = rows[i].rc == -ENOSPC || !strncmp(rows[i].path, "/proc", 5) ||
+				    !rows[i].path[0] || rows[i].path == long_name;
+		if (!is_told_late && (rc != rows[i].rc || strncmp(err.text, "write ", 6) != 0))
+			fail_msg("%s: %d, %s", rows[i].path, rc, err.text);
+	}
+	assert_int_equal(output_check_place("x.folded", NULL), 0);
+	assert_int_equal(output_check_place("/dev/null", NULL), 0);
 	assert_int_equal(entries(dir), before); /* no temporary file stays */
 	tool_dir_remove(dir);
 }
