@@ -177,10 +177,12 @@ static inline void scene_open(struct scene *scene, enum waiting_method method)
 		fail_msg("%s", err.text);
 }
 
-/* What was sent came, and nothing else was taken. */
+/* What was sent came, and nothing else was taken. Ends the waiting: this process waits, too, and its
+ * records must not come between the counts. */
 static inline void scene_expect_ledger(struct scene *scene)
 {
 	uint64_t counts[STAT_COUNT];
+	waiting_stop(scene->waiting);
 	sampler_counts(scene->sampler, counts);
 	scene_drain(scene);
 	assert_true(scene->wait_count >= counts[STAT_SENT]);
