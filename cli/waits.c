@@ -10,8 +10,8 @@ int option_waiting(void *target, const char *value, struct err *err)
 	if (strcmp(value, off) != 0 && waiting_method_parse(value) == WAITING_METHODS)
 		return err_set(
 			err, -EINVAL,
-			"\"%s\" is no way to sample threads that wait; write auto or off, or "
-			"one that `hearth doctor` lists",
+			"\"%s\" is no way to sample threads that wait; write auto, open, iter, "
+			"switch or off",
 			value);
 	*(const char **)target = value;
 	return 0;

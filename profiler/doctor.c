@@ -32,8 +32,15 @@ static const char as_root[] =
 	"CAP_SYSLOG and CAP_CHECKPOINT_RESTORE";
 static const char newer_kernel[] = "use a newer kernel; Hearth works without it";
 
+/* What was found of the ways to sample waiting, for the check that comes after them. */
+struct waiting_methods {
+	bool works[WAITING_METHODS];
+	bool is_denied;
+};
+
 /* What a check is given, and what it fills. */
 struct finding {
+	struct waiting_methods *waiting;
 	const struct kernel_btf *btf; /* NULL: this kernel has none */
 	char why[256];
 	bool is_denied; /* it may be there; privileges are what is missing */
@@ -287,12 +294,18 @@ static bool check_waiting(struct finding *finding, enum waiting_method method)
 	AUTO(waiting) waiting = NULL;
 	struct sampler_options sampling = {.rate_hz = 99, .ring_bytes = 1 << 16};
 	struct waiting_options options = {.method = method};
-	if (sampler_open(&sampler, &sampling, &err))
-		return failed(finding, &err);
+	int rc = sampler_open(&sampler, &sampling, &err);
 	options.sampler = sampler;
-	if (waiting_open(&waiting, &options, &err))
-		return failed(finding, &err);
-	return found(finding, true, "sampling of waiting threads by it loads");
+	if (!rc)
+		rc = waiting_open(&waiting, &options, &err);
+	if (rc) {
+		(void)failed(finding, &err);
+		finding->waiting->is_denied |= finding->is_denied;
+		return false;
+	}
+	finding->waiting->works[method] = true;
+	return found(finding, true, "sampling of waiting threads by it loads (--waiting %s)",
+		     waiting_method_word(method));
 }
 
 static bool check_task_iterator(struct finding *finding)
@@ -308,6 +321,18 @@ static bool check_sleepable_iterator(struct finding *finding)
 static bool check_sampled_switches(struct finding *finding)
 {
 	return check_waiting(finding, WAITING_SWITCH);
+}
+
+/* As waiting_open() chooses. */
+static bool check_off_cpu_sampling(struct finding *finding)
+{
+	enum waiting_method method = WAITING_OPEN;
+	while (method < WAITING_METHODS && !finding->waiting->works[method])
+		method++;
+	finding->is_denied = finding->waiting->is_denied;
+	return method < WAITING_METHODS
+		       ? found(finding, true, "by the %s", waiting_method_name(method))
+		       : found(finding, false, "none of the ways to sample waiting threads works");
 }
 
 static bool check_task_work(struct finding *finding)
@@ -416,6 +441,8 @@ static const struct check checks[] = {
 	 check_task_storage},
 	{"sampled switches", "sampling of waiting threads on older kernels", false, newer_kernel,
 	 check_sampled_switches},
+	{"off-CPU sampling", "profiles of what waits", false,
+	 "use a newer kernel; only what runs is sampled without it", check_off_cpu_sampling},
 	{"task work", "exact user stacks after long waits (Linux 6.18)", false, newer_kernel,
 	 check_task_work},
 	{"exact tracing", "every wait and who ended it, on demand", false, newer_kernel,
@@ -436,8 +463,9 @@ void doctor_examine(void (*visit)(void *ctx, const struct capability *capability
 	libbpf_set_print(NULL);
 	AUTO(kernel_btf) btf = NULL;
 	(void)kernel_btf_open(&btf, NULL); /* the check "BTF" tells */
+	struct waiting_methods waiting = {0};
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		struct finding finding = {.btf = btf};
+		struct finding finding = {.waiting = &waiting, .btf = btf};
 		struct capability capability = {
 			.name = checks[i].name,
 			.used_for = checks[i].used_for,

@@ -62,6 +62,11 @@ const char *waiting_method_name(enum waiting_method method)
 	return methods[method].name;
 }
 
+const char *waiting_method_word(enum waiting_method method)
+{
+	return methods[method].word;
+}
+
 enum waiting_method waiting_method_parse(const char *word)
 {
 	enum waiting_method method = WAITING_AUTO;

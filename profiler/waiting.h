@@ -47,8 +47,10 @@ void waiting_flush(struct waiting *waiting);
 
 /* In words, as users see it. */
 const char *waiting_method_name(enum waiting_method method);
+/* As options have it: "auto", "open", "iter", "switch". */
+const char *waiting_method_word(enum waiting_method method);
 enum waiting_method waiting_method(const struct waiting *waiting);
-/* By its word for options: "auto", "open", "iter", "switch". WAITING_METHODS: it is none. */
+/* By its word for options. WAITING_METHODS: it is none. */
 enum waiting_method waiting_method_parse(const char *word);
 
 void waiting_stats(struct waiting *waiting, struct waiting_stats *stats);

@@ -16,7 +16,8 @@ STACKS = ["whole stacks", "unwind memory"]
 NAMES = ["kernel", "BTF", "privileges", "process ids", "on-CPU sampling", "perf side-band",
          "build IDs", "stack depth", "other processes", "map_files", "kernel names", "cgroups",
          "lockdown", "open files", "hardware clock", "sleepable iterator",
-         "copy from tasks", "task iterator", "task storage", "sampled switches", "task work",
+         "copy from tasks", "task iterator", "task storage", "sampled switches",
+         "off-CPU sampling", "task work",
          "exact tracing", "uprobes", "debuginfod"]
 
 
