@@ -87,15 +87,36 @@ static void sleep_often(void)
 		nap();
 }
 
+/* Until it has left the CPU in that system call, or is gone: the kernel tells the number only then, and
+ * "running" before (proc(5), /proc/PID/syscall). */
+static void wait_until_asleep(pid_t pid, int syscall)
+{
+	char path[64], text[64];
+	int number;
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	for (;;) {
+		FILE *file = fopen(path, "re");
+		if (!file)
+			return;
+		const char *line = fgets(text, sizeof(text), file);
+		fclose(file);
+		if (line && sscanf(line, "%d", &number) == 1 && number == syscall)
+			return;
+		usleep(100);
+	}
+}
+
 /* Its own child wakes it, each time 10 ms after it went to sleep. */
 static void be_woken(void)
 {
 	int pipe_fds[2];
 	char byte = 0;
+	pid_t reader = getpid();
 	if (pipe(pipe_fds))
 		_exit(1);
 	pid_t waker = fork();
 	for (int i = 0; i < SLEEPS && !waker; i++) {
+		wait_until_asleep(reader, SYS_read);
 		nap();
 		if (write(pipe_fds[1], &byte, 1) != 1)
 			_exit(1);
@@ -113,7 +134,9 @@ static void be_woken(void)
 
 static void yield_often(void)
 {
-	for (int i = 0; i < 2000; i++)
+	/* Each may take as long as all the others there run in turn. */
+	int64_t end_mono_ns = clock_mono_ns() + 2 * NS_PER_S;
+	for (int i = 0; i < 2000 && clock_mono_ns() < end_mono_ns; i++)
 		sched_yield();
 }
 
@@ -155,7 +178,7 @@ static void end_child(struct child *child)
 	close(child->done_fd);
 }
 
-/* Of the main thread, voluntary and not. Its state is S before and after. */
+/* Of the main thread, voluntary and not. It is asleep before and after. */
 static uint64_t switches_of(pid_t pid)
 {
 	char path[64], line[256];
@@ -170,24 +193,6 @@ static uint64_t switches_of(pid_t pid)
 	}
 	fclose(file);
 	return switches;
-}
-
-static void wait_until_asleep(pid_t pid)
-{
-	char path[64], text[512];
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	for (;;) {
-		FILE *file = fopen(path, "re");
-		assert_non_null(file);
-		size_t len = fread(text, 1, sizeof(text) - 1, file);
-		fclose(file);
-		text[len] = 0;
-		const char *state = strrchr(text, ')');
-		assert_non_null(state);
-		if (state[2] == 'S')
-			return;
-		sched_yield();
-	}
 }
 
 struct sums {
@@ -228,7 +233,7 @@ static void trace(struct traced *traced, void (*work)(void), struct tracing_opti
 	*traced = (struct traced){0};
 	assert_int_equal(sampler_open(&sampler, &sampling, &err), 0);
 	struct child child = start_child(work);
-	wait_until_asleep(child.pid);
+	wait_until_asleep(child.pid, SYS_read);
 	traced->sums.tid = (uint32_t)child.pid;
 	options->sampler = sampler;
 	options->session = 7;
@@ -245,7 +250,7 @@ static void trace(struct traced *traced, void (*work)(void), struct tracing_opti
 	traced->switches = switches_of(child.pid);
 	traced->elapsed_ns = (uint64_t)clock_mono_ns();
 	run_child(&child);
-	wait_until_asleep(child.pid);
+	wait_until_asleep(child.pid, SYS_pause);
 	traced->elapsed_ns = (uint64_t)clock_mono_ns() - traced->elapsed_ns;
 	traced->switches = switches_of(child.pid) - traced->switches;
 	tracing_stop(tracing);
@@ -293,19 +298,20 @@ static void test_every_wait(void **state)
 		sum_ns += off_ns;
 		bool is_nap = rec->wait.syscall == SYS_clock_nanosleep ||
 			      rec->wait.syscall == SYS_nanosleep;
-		if (!is_nap || rec->wait.flags & WAIT_IS_PREEMPTED)
+		if (!is_nap || rec->wait.flags & WAIT_IS_PREEMPTED ||
+		    !(rec->wait.state & 1 /* TASK_INTERRUPTIBLE */))
 			continue;
 		naps++;
 		napped_ns += off_ns;
 		/* A timer ended it. */
-		assert_int_equal(rec->wait.state & 1, 1);
 		assert_true(rec->waking_mono_ns >= rec->wait.since_mono_ns);
 		assert_true(rec->waking_mono_ns <= rec->wait.sample.end_mono_ns);
 		assert_int_equal(rec->waker_tid, 0);
 	}
-	assert_in_range(naps, SLEEPS - traced.counts[TRACE_MISSED], SLEEPS);
-	/* The kernel arms the timer a little before the thread leaves the CPU. */
-	assert_true(napped_ns > UINT64_C(99) * naps * SLEEP_MS * NS_PER_MS / 100);
+	/* The kernel arms the timer before the thread leaves the CPU, and what comes between takes from
+	 * the nap: all of it, at worst. That no wait is missing is what assert_all_counted() says. */
+	assert_in_range(naps + traced.counts[TRACE_MISSED], SLEEPS * 3 / 4, SLEEPS);
+	assert_true(napped_ns > UINT64_C(9) * naps * SLEEP_MS * NS_PER_MS / 10);
 	assert_true(napped_ns < traced.elapsed_ns);
 	assert_int_equal(thread->kept_ns, sum_ns);
 	assert_int_equal(thread->waits, traced.drained.wait_count);
@@ -337,7 +343,9 @@ static void test_sampled_waits_are_all_counted(void **state)
 	assert_int_equal(thread->waits, traced.counts[TRACE_SENT] + traced.counts[TRACE_UNSAMPLED] +
 						traced.counts[TRACE_RING_FULL]);
 	assert_int_equal(slots_sum(thread, TRACE_OFF), thread->waits);
-	assert_int_equal(slots_sum(thread, TRACE_QUEUED), thread->waits);
+	/* Waits for a cgroup's quota are none for a CPU. */
+	if (!thread->throttled_ns)
+		assert_int_equal(slots_sum(thread, TRACE_QUEUED), thread->waits);
 	/* It is on the CPU before each wait but the first one. */
 	assert_in_range(slots_sum(thread, TRACE_RUNNING), thread->waits, thread->waits + 1);
 	drained_fini(&traced.drained);
@@ -363,7 +371,7 @@ static void test_waker(void **state)
 		assert_true(has_stack(&traced.drained, rec->waker_hash));
 		woken++;
 	}
-	/* The reader may come late on a busy machine and find the byte there already. */
+	/* It may be seen asleep while it is being woken, and then find the next byte there already. */
 	assert_true(woken >= SLEEPS / 2);
 	drained_fini(&traced.drained);
 }
@@ -388,9 +396,10 @@ static void test_filters(void **state)
 		assert_balanced(&traced);
 		if (rows[i].filtered != TRACE_STATES && traced.drained.wait_count)
 			fail_msg("%s: %zu waits", rows[i].name, traced.drained.wait_count);
-		if (traced.counts[rows[i].filtered] + traced.counts[TRACE_MISSED] < SLEEPS)
-			fail_msg("%s: %llu filtered", rows[i].name,
-				 (unsigned long long)traced.counts[rows[i].filtered]);
+		uint64_t told = traced.counts[rows[i].filtered] + traced.drained.wait_count;
+		if (told + traced.counts[TRACE_MISSED] + 1 < traced.switches)
+			fail_msg("%s: %llu of %llu", rows[i].name, (unsigned long long)told,
+				 (unsigned long long)traced.switches);
 		drained_fini(&traced.drained);
 	}
 }
@@ -408,8 +417,8 @@ static void test_self_is_left_out(void **state)
 		assert_int_not_equal(pid, getpid());
 		of_child += pid == traced.sums.tid;
 	}
-	assert_true(of_child + traced.counts[TRACE_MISSED] + traced.counts[TRACE_RING_FULL] >=
-		    SLEEPS);
+	assert_true(of_child + traced.counts[TRACE_MISSED] + traced.counts[TRACE_RING_FULL] + 1 >=
+		    traced.switches);
 	drained_fini(&traced.drained);
 }
 
@@ -427,13 +436,13 @@ static void test_cgroup(void **state)
 	trace(&traced, sleep_often, &options, false);
 	assert_balanced(&traced);
 	assert_int_equal(traced.drained.wait_count, 0); /* nobody is in there */
-	assert_true(traced.counts[TRACE_OTHERS] >= SLEEPS);
+	assert_true(traced.counts[TRACE_OTHERS] >= traced.switches);
 	drained_fini(&traced.drained);
 	options = (struct tracing_options){.cgroup = v2_root};
 	trace(&traced, sleep_often, &options, true);
 	assert_balanced(&traced);
 	/* Below it, too. */
-	assert_true(traced.drained.wait_count + traced.counts[TRACE_MISSED] >= SLEEPS);
+	assert_true(traced.drained.wait_count + traced.counts[TRACE_MISSED] + 1 >= traced.switches);
 	drained_fini(&traced.drained);
 	rmdir(path);
 }
