@@ -192,11 +192,13 @@ static __always_inline void capture(struct switcher *switcher, void *ctx, struct
 	set_place(wait, &scratch->rec);
 }
 
+/* One that ends was taken leave of in on_exit(): what it waits after that would make it known anew, for
+ * as long as nobody has its number. */
 static __always_inline __u32 is_sampled(struct task_struct *task)
 {
 	__u32 flags = task->flags;
-	return task->pid && (cfg_kernel_threads || !(flags & PF_KTHREAD)) &&
-	       is_followed(task->tgid);
+	return task->pid && !(flags & PF_EXITING) &&
+	       (cfg_kernel_threads || !(flags & PF_KTHREAD)) && is_followed(task->tgid);
 }
 
 /* User space forgets stacks in two generations. */
