@@ -11,7 +11,7 @@ import unittest
 import harness
 
 CPU_CGROUPS = ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct")
-QUOTA_US, PERIOD_US = 20000, 100000
+QUOTA_US, PERIOD_US = 5000, 100000
 
 
 class Exact(unittest.TestCase):
@@ -53,7 +53,7 @@ class Exact(unittest.TestCase):
         try:
             harness.wait_until(
                 lambda: any("prog_id" in one for one in harness.bpf_descriptors(tracer.pid)) and
-                self.is_attached(tracer.pid), "hearth traces")
+                self.is_attached(tracer.pid), "hearth traces", 60)
             yield report
             tracer.terminate()
             self.assertEqual(tracer.wait(timeout=60), 0, tracer.stderr.read())
@@ -93,7 +93,8 @@ class Exact(unittest.TestCase):
 
     def test_sums_are_the_programs_clock(self):
         """What a thread slept in a system call, by its own clock before and after each call, as
-        `strace -c -w` takes it; with every stack, and with few that stand for all."""
+        `strace -c -w` takes it; with every stack, and with few that stand for all. Between its two
+        looks at the clock it may be pushed aside, too, and it runs for a little while."""
         for stacks in ("all", "sampled"):
             out = self.path(stacks + ".folded")
             with harness.Workload(self.folder, "exact_waits", 0, 3) as program, \
@@ -101,12 +102,16 @@ class Exact(unittest.TestCase):
                 program.process.stdin.write("\n")
                 program.process.stdin.flush()
                 slept_ns = int(program.line())
+                ran_ns = harness.cpu_seconds(program.pid) * 1e9 + 2e9 / os.sysconf("SC_CLK_TCK")
             switches = self.check_ledger(reports[0])
+            mine = next(row for row in reports[0]["processes"] if row["pid"] == program.pid)
             with open(out, encoding="utf-8") as file:
                 rows = [line.rsplit(" ", 1) for line in file]
             ours_ns = sum(int(weight) for stack, weight in rows if "hrtimer_nanosleep_" in stack)
-            missed = switches["dropped"]["missed"] / max(1, switches["sent"])
-            self.assertAlmostEqual(ours_ns / slept_ns, 1, delta=0.01 + 2 * missed)
+            missed = 2 * switches["dropped"]["missed"] / max(1, switches["sent"])
+            pushed_ns = (mine["preempted_us"] + mine["throttled_us"]) * 1e3
+            self.assertLess(ours_ns / slept_ns, 1.01 + missed)
+            self.assertGreater((ours_ns + pushed_ns + ran_ns) / slept_ns, 0.99 - missed)
 
     def test_run_queue_is_schedstats(self):
         harness.need(os.path.exists("/proc/self/schedstat"), "needs /proc/PID/schedstat")
@@ -120,14 +125,24 @@ class Exact(unittest.TestCase):
         mine = [row for row in report["processes"] if row["pid"] == program.pid]
         self.assertEqual(len(mine), 1)
         ours_us = mine[0]["run_queue_us"] + mine[0]["preempted_us"] + mine[0]["throttled_us"]
-        # Four share one CPU for 3 s: three of them wait at any time, and more than that when
-        # others run there.
-        self.assertGreater(delay_us, 8e6)
+        # Four share one CPU for 3 s: three of them wait at any time, once all have begun, and more
+        # than that when others run there.
+        self.assertGreater(delay_us, 5e6)
         missed = switches["dropped"]["missed"] / max(1, mine[0]["waits"])
         self.assertAlmostEqual(ours_us / delay_us, 1, delta=0.03 + 4 * missed)
-        self.assertTrue(any(row["name"].startswith("exact_waits") and
-                            row["by"].startswith("exact_waits") for row in report["preemptors"]))
+        names = {(row["name"], row["by"]) for row in report["preemptors"]}
+        self.assertEqual({name for name, _ in names}, {"exact_waits"})
+        if delay_us < 10e6:  # with many others there it may always be those
+            self.assertIn(("exact_waits", "exact_waits"), names)
         self.assertGreater(sum(mine[0]["time_slices"]), 0)
+
+    @staticmethod
+    def remove_group(path):
+        def is_removed():
+            with contextlib.suppress(OSError):  # who was in there may not be quite gone
+                os.rmdir(path)
+            return not os.path.exists(path)
+        harness.wait_until(is_removed, "the cgroup is removed")
 
     def test_quota_is_not_a_neighbour(self):
         root = next((path for path in CPU_CGROUPS if os.path.exists(path + "/cpu.cfs_quota_us")
@@ -135,7 +150,7 @@ class Exact(unittest.TestCase):
         harness.need(root and os.access(root, os.W_OK), "needs a cpu controller of cgroup v1")
         group = f"{root}/hearth-exact-{os.getpid()}"
         os.mkdir(group)
-        self.addCleanup(os.rmdir, group)
+        self.addCleanup(self.remove_group, group)
         with open(group + "/cpu.cfs_period_us", "w", encoding="utf-8") as file:
             file.write(str(PERIOD_US))
         with open(group + "/cpu.cfs_quota_us", "w", encoding="utf-8") as file:
@@ -150,21 +165,26 @@ class Exact(unittest.TestCase):
         report = reports[0]
         self.check_ledger(report)
         mine = next(row for row in report["processes"] if row["pid"] == program.pid)
-        # It may run for a fifth of 3 s, and would run all the time; a part of the rest is lost
-        # to whoever else runs on this machine.
-        self.assertGreater(mine["throttled_us"], 1e6)
         throttled = [row for row in report["throttled"]
                      if row["cgroup"] == "/" + os.path.basename(group)]
         self.assertEqual(len(throttled), 1)
-        self.assertGreaterEqual(throttled[0]["periods"], 5)
+        self.assertGreater(throttled[0]["periods"], 0)
+        # The kernel tells of the group what Hearth tells of its only thread. That may run for a
+        # twentieth of 3 s and would run all the time: the rest, unless many others run there.
+        self.assertGreater(mine["throttled_us"], throttled[0]["throttled_us"] / 2)
+        self.assertGreater(throttled[0]["throttled_us"], 1e5)
 
     def test_filters(self):
         program = self.compile("exact_chain")
         report = self.record("--json", "--min-us", "20000", "--state", "sleeping", "--",
                              program, "10")
         switches = self.check_ledger(report)
-        self.assertGreater(switches["filtered"]["short"] + switches["filtered"]["state"], 0)
-        self.assertGreaterEqual(switches["sent"], 10)
+        # Those of c_works(), and whoever waits for it.
+        self.assertGreaterEqual(switches["sent"] + switches["dropped"]["missed"], 10)
+        report = self.record("--json", "--min-us", "60000000", "--", program, "10")
+        switches = self.check_ledger(report)
+        self.assertGreaterEqual(switches["filtered"]["short"] + switches["dropped"]["missed"], 10)
+        self.assertEqual(switches["sent"], 0)
 
     def test_bad_options(self):
         for options in (["--min-us", "5"], ["--exact", "--state", "dreaming"],
@@ -177,7 +197,7 @@ class Exact(unittest.TestCase):
         self.assertIn("/no/such", done.stderr)
 
     def test_server(self):
-        with harness.Workload(self.folder, "exact_waits", 0, 60) as program, \
+        with harness.Workload(self.folder, "exact_waits", 0, 300) as program, \
                 harness.Server(self.path("data")) as server:
             program.process.stdin.write("\n")
             program.process.stdin.flush()
@@ -185,8 +205,6 @@ class Exact(unittest.TestCase):
                                          pid=program.pid, stacks="all")
             self.assertEqual(status, 202, body)
             number = json.loads(body)["id"]
-            self.assertEqual(server.get("/api/v1/trace", method="POST", seconds=1)[0], 409)
-            self.assertEqual(server.get(f"/api/v1/trace/{number}/flame")[0], 409)
             harness.wait_until(lambda: server.api(f"trace/{number}")["state"] != "running",
                                "the trace is done", 60)
             trace = server.api(f"trace/{number}")
@@ -205,6 +223,8 @@ class Exact(unittest.TestCase):
 
     def check_stop(self, server):
         number = json.loads(server.get("/api/v1/trace", method="POST", seconds=300)[2])["id"]
+        self.assertEqual(server.get("/api/v1/trace", method="POST", seconds=1)[0], 409)
+        self.assertEqual(server.get(f"/api/v1/trace/{number}/flame")[0], 409)
         self.assertEqual(server.get(f"/api/v1/trace/{number}", method="DELETE")[0], 200)
         harness.wait_until(lambda: server.api(f"trace/{number}")["state"] == "done",
                            "the trace is stopped", 60)
