@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/map.h"
 #include "profiler/cgroups.h"
+#include "profiler/procfs.h"
 
 _Static_assert(TRACE_REPORT_SLOTS == TRACE_SLOTS, "one histogram, two headers");
 
@@ -76,13 +77,18 @@ static int add_to(struct trace_groups *groups, struct map *positions, uint64_t k
 	return rc ? rc : map_put(positions, key, (void *)(uintptr_t)groups->count);
 }
 
-/* The main thread's name is the process's, whenever it comes. */
+/* The main thread's name is the process's, whenever it comes; where it slept all the time it is
+ * asked for. */
 static int add_process(struct reading *reading, const struct trace_group *thread, const char *comm)
 {
 	struct trace_groups *processes = &reading->sums->report->processes;
 	struct trace_group part = *thread;
+	struct proc_stat stat;
 	part.tid = 0;
-	int rc = add_to(processes, &reading->process_of, part.pid, &part, comm);
+	bool is_asked = thread->tid != thread->pid && !map_get(&reading->process_of, part.pid) &&
+			!proc_read_stat(&stat, part.pid);
+	int rc = add_to(processes, &reading->process_of, part.pid, &part,
+			is_asked ? stat.comm : comm);
 	if (rc || thread->tid != thread->pid)
 		return rc;
 	uintptr_t position = (uintptr_t)map_get(&reading->process_of, part.pid);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/vfs.h>
@@ -24,6 +25,16 @@ struct tracing {
 	struct exact_bpf *skel;
 	int possible_cpus;
 };
+
+/* A trace of what is not there would be empty, and not say why. */
+static int look_for_threads(const struct tracing_options *options, struct err *err)
+{
+	if (options->pid && kill(options->pid, 0) && errno == ESRCH)
+		return err_set(err, -ESRCH, "there is no process %d", options->pid);
+	if (options->tid && kill(options->tid, 0) && errno == ESRCH)
+		return err_set(err, -ESRCH, "there is no thread %d", options->tid);
+	return 0;
+}
 
 static uint32_t thread_room(void)
 {
@@ -121,7 +132,7 @@ static int ask_for_cgroup(const struct tracing *tracing, const char *path, struc
 	if (fstatfs(fd, &fs))
 		return err_set(err, -errno, "cgroup %s: %m", path);
 	if (fs.f_type != CGROUP2_SUPER_MAGIC)
-		return err_set(err, -EOPNOTSUPP,
+		return err_set(err, -EINVAL,
 			       "%s is no cgroup of the v2 hierarchy, which threads are told by",
 			       path);
 	int map_fd = bpf_map__fd(tracing->skel->maps.asked_cgroups);
@@ -160,7 +171,9 @@ int tracing_open(struct tracing **out, const struct tracing_options *options, st
 	if (tracing->possible_cpus <= 0 || tracing->possible_cpus > CPU_LIST_MAX)
 		return err_set(err, -EIO, "the number of CPUs is unknown or beyond %d",
 			       CPU_LIST_MAX);
-	int rc = load(tracing, options, err);
+	int rc = look_for_threads(options, err);
+	if (!rc)
+		rc = load(tracing, options, err);
 	if (rc)
 		return err_wrap(err, rc, "exact tracing");
 	*out = TAKE(tracing);

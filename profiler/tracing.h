@@ -37,8 +37,8 @@ struct tracing_options {
 	uint64_t period_ns; /* of waiting that a stack is taken for; 0: one for each wait */
 };
 
-/* Load and attach. -EPERM: what privilege is missing; -EOPNOTSUPP: what the kernel lacks, or a cgroup
- * of the v1 hierarchy; -ENOENT: no such cgroup. */
+/* Load and attach. -EPERM: what privilege is missing; -EOPNOTSUPP: what the kernel lacks; -EINVAL:
+ * no cgroup of the v2 hierarchy; -ENOENT: no such cgroup; -ESRCH: no such process or thread. */
 int tracing_open(struct tracing **out, const struct tracing_options *options, struct err *err);
 void tracing_free(struct tracing *tracing); /* NULL is fine */
 AUTO_DEFINE(tracing)

@@ -450,13 +450,19 @@ static void test_cgroup(void **state)
 static void test_refuses(void **state)
 {
 	(void)state;
+	enum { NOBODY = 1 << 23 }; /* beyond PID_MAX_LIMIT */
 	const struct {
 		const char *cgroup;
+		pid_t pid, tid;
 		int code;
+		const char *text;
 	} rows[] = {
-		{"/nonexistent", -ENOENT},
-		{"/proc", -EOPNOTSUPP},
-		{"/proc/self/status", -ENOTDIR},
+		{"/nonexistent", 0, 0, -ENOENT, "/nonexistent"},
+		{"/proc", 0, 0, -EINVAL, "/proc is no cgroup"},
+		{"/proc/self/status", 0, 0, -ENOTDIR, "/proc/self/status"},
+		{NULL, NOBODY, 0, -ESRCH, "no process 8388608"},
+		{NULL, 0, NOBODY, -ESRCH, "no thread 8388608"},
+		{NULL, getpid(), NOBODY, -ESRCH, "no thread 8388608"},
 	};
 	AUTO(sampler) sampler = NULL;
 	struct err err = {0};
@@ -464,10 +470,15 @@ static void test_refuses(void **state)
 	assert_int_equal(sampler_open(&sampler, &sampling, &err), 0);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct tracing *tracing = (void *)-1;
-		struct tracing_options options = {.sampler = sampler, .cgroup = rows[i].cgroup};
+		struct tracing_options options = {
+			.sampler = sampler,
+			.cgroup = rows[i].cgroup,
+			.pid = rows[i].pid,
+			.tid = rows[i].tid,
+		};
 		assert_int_equal(tracing_open(&tracing, &options, &err), rows[i].code);
 		assert_ptr_equal(tracing, (void *)-1);
-		assert_non_null(strstr(err.text, rows[i].cgroup));
+		assert_non_null(strstr(err.text, rows[i].text));
 	}
 }
 

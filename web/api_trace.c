@@ -24,7 +24,8 @@ struct refusal {
 static bool refuse(struct response *response, const struct err *err)
 {
 	static const struct refusal refusals[] = {
-		{-EBUSY, 409}, {-EOPNOTSUPP, 501}, {-EPERM, 501}, {-EACCES, 400}, {-ENOTDIR, 400},
+		{-EBUSY, 409},  {-EOPNOTSUPP, 501}, {-EPERM, 501},
+		{-EACCES, 400}, {-ENOTDIR, 400},    {-ESRCH, 404},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (refusals[i].code != err->code)

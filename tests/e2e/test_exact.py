@@ -195,6 +195,9 @@ class Exact(unittest.TestCase):
         done = harness.run("record", "--exact", "--cgroup", "/no/such", "-d", "1")
         self.assertEqual(done.returncode, 1)
         self.assertIn("/no/such", done.stderr)
+        done = harness.run("record", "--exact", "--tid", str(1 << 23), "-d", "1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("there is no thread 8388608", done.stderr)
 
     def test_server(self):
         with harness.Workload(self.folder, "exact_waits", 0, 300) as program, \
@@ -236,7 +239,9 @@ class Exact(unittest.TestCase):
                 (f"trace/{number}/nothing", "GET", 404), (f"trace/{number}", "PUT", 405),
                 (f"trace/{number}/flame?view=none", "GET", 400), ("trace?seconds=0", "POST", 400),
                 ("trace?seconds=301", "POST", 400), ("trace?state=dreaming", "POST", 400),
-                ("trace?min_us=9&max_us=5", "POST", 400), ("trace?cgroup=/no/such", "POST", 404)):
+                ("trace?min_us=9&max_us=5", "POST", 400), ("trace?cgroup=/no/such", "POST", 404),
+                ("trace?cgroup=/proc", "POST", 400), ("trace?pid=8388608", "POST", 404),
+                ("trace?tid=8388608", "POST", 404)):
             status, _, body = server.get("/api/v1/" + path, method=method)
             self.assertEqual(status, expected, (path, method, body))
         foreign = {"Origin": "http://elsewhere.example"}
