@@ -6,6 +6,7 @@
 #include <glob.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,8 +121,10 @@ static void kill_and_check(const char *directory, struct shared *shared, uint64_
 	uint64_t before = shared->acknowledged;
 	pid_t child = fork();
 	assert_true(child >= 0);
-	if (!child)
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
 		write_until_killed(directory, shared);
+	}
 	wait_for_append(shared, before);
 	usleep((useconds_t)(next_random(random) % 100000));
 	assert_int_equal(kill(child, SIGKILL), 0);
