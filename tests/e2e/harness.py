@@ -5,6 +5,7 @@ by need(...), which ends the test as skipped (exit 77).
 """
 
 import contextlib
+import glob
 import gzip
 import json
 import os
@@ -24,6 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BIN = os.environ.get("HEARTH_BIN") or os.path.join(ROOT, "build/release/cli/hearth")
 CPUS = len(os.sched_getaffinity(0))
+# Seconds. Only what is broken takes as long: others may have the machine for a while.
+PATIENCE = 300.0
 SKIPPED = 77
 
 
@@ -37,7 +40,7 @@ def need_tool(name):
     need(shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin"), f"needs {name}")
 
 
-def wait_until(condition, what, seconds=60.0):
+def wait_until(condition, what, seconds=PATIENCE):
     """What condition() returns as soon as that is true; fails after the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -51,7 +54,7 @@ def wait_until(condition, what, seconds=60.0):
 
 def run(*args, **options):
     """The hearth command to its end: CompletedProcess with text."""
-    options.setdefault("timeout", 120)
+    options.setdefault("timeout", PATIENCE)
     return subprocess.run([BIN, *map(str, args)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False, **options)
 
@@ -65,6 +68,21 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
         fields = stat.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def held_up_us(pid):
+    """How long the threads of a process waited for a CPU so far, and the machine for its host
+    and its disks: what made a program late by no fault of its own."""
+    waited_ns = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            waited_ns += int(file.read().split()[1])
+    with open("/proc/stat", encoding="ascii") as file:
+        stolen = int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    disk_us = 0
+    with contextlib.suppress(OSError), open("/proc/pressure/io", encoding="ascii") as file:
+        disk_us = int(file.readline().rpartition("total=")[2])
+    return waited_ns / 1e3 + stolen * 1e6 + disk_us
 
 
 def bpf_descriptors(pid):
@@ -85,7 +103,8 @@ def bpf_descriptors(pid):
 class Server:
     """`hearth serve` on a free port. A context manager: killed at the end if still there."""
 
-    def __init__(self, data, *args, listen="127.0.0.1:0", env=None, seconds=120):
+    def __init__(self, data, *args, listen="127.0.0.1:0", env=None,
+                 seconds=PATIENCE):
         self.data = data
         self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
@@ -110,7 +129,7 @@ class Server:
         if self.process.poll() is not None:
             raise AssertionError(f"hearth serve ended with {self.process.returncode}: "
                                  f"{self.output()}")
-        found = re.search(r"listening on (http://\S+?)/?[.,]?(\s|$)", self.output())
+        found = re.search(r"listening on (http://\S+?)/?[.,]?\s", self.output())
         return found and found.group(1)
 
     def _ready(self):
@@ -128,7 +147,7 @@ class Server:
             url += "?" + urllib.parse.urlencode(params)
         request = urllib.request.Request(url, method=method, headers=headers or {})
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
                 return reply.status, reply.headers, reply.read()
         except urllib.error.HTTPError as reply:
             with reply:
@@ -148,14 +167,14 @@ class Server:
     def status(self):
         return self.api("status")
 
-    def wait_stored(self, until_us, seconds=60):
+    def wait_stored(self, until_us, seconds=PATIENCE):
         """Until the store has samples taken after that time."""
         def stored():
             spin(0.03)  # somebody has to be sampled
             return self.status()["store"]["newest_us"] >= until_us
         wait_until(stored, "samples are stored", seconds)
 
-    def stop(self, signo=signal.SIGTERM, seconds=60):
+    def stop(self, signo=signal.SIGTERM, seconds=PATIENCE):
         """Ask it to end; its exit status."""
         self.process.send_signal(signo)
         return self.process.wait(timeout=seconds)
@@ -179,16 +198,42 @@ def spin(seconds):
         pass
 
 
+def record_for(pid, seconds, *args, before=()):
+    """`hearth record` of a process until that has had so many more seconds of CPU time since
+    the sampler is in the kernel, whoever else wants the CPUs; then SIGINT. CompletedProcess."""
+    command = [*before, BIN, "record", "-p", str(pid), "-d", "3600", *map(str, args)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until(lambda: process.poll() is not None or
+                       any("link_id" in one for one in bpf_descriptors(process.pid)),
+                       "the sampler is in the kernel")
+            end = cpu_seconds(pid) + seconds
+            wait_until(lambda: process.poll() is not None or cpu_seconds(pid) >= end,
+                       f"{pid} had {seconds} s of CPU time", 400)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def compiled(folder, name, comm=None):
+    """The path of one of programs/*.c, compiled."""
+    path = os.path.join(folder, comm or name)
+    if not os.path.exists(path):
+        subprocess.run(
+            ["gcc", "-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls",
+             "-pthread", "-o", path, os.path.join(HERE, "programs", name + ".c")],
+            check=True)
+    return path
+
+
 class Workload:
     """One of programs/*.c, compiled and running; ends when its standard input is closed."""
 
     def __init__(self, folder, name, *args, comm=None):
-        path = os.path.join(folder, comm or name)
-        if not os.path.exists(path):
-            subprocess.run(
-                ["gcc", "-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls",
-                 "-pthread", "-o", path, os.path.join(HERE, "programs", name + ".c")],
-                check=True)
+        path = compiled(folder, name, comm)
         self.process = subprocess.Popen([path, *map(str, args)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.pid = int(self.process.stdout.readline())

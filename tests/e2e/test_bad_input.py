@@ -169,12 +169,13 @@ class CommandLine(harness.Case):
                 done = subprocess.run(
                     ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
                      "--inh-caps=-all", "--bounding-set=-all", binary, *args],
-                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-                    check=False)
+                    stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                    timeout=harness.PATIENCE, check=False)
                 self.assert_said(done, 1, "root")
         done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534",
                                "--clear-groups", binary, "doctor"], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=harness.PATIENCE,
+                              check=False)
         self.assertIn(done.returncode, (0, 1), "doctor explains to anybody")
         self.assertTrue(done.stdout)
 
@@ -206,7 +207,7 @@ class Http(harness.Case):
         host, port = server.url.removeprefix("http://").rsplit(":", 1)
         for data in (b"\0" * 4096, b"GET\r\n\r\n", b"GET " + b"/" * 70000 + b" HTTP/1.1\r\n\r\n",
                      b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20000 + b"\r\n", b"\x16\x03\x01\x02"):
-            with socket.create_connection((host, int(port)), timeout=10) as client:
+            with socket.create_connection((host, int(port)), timeout=harness.PATIENCE) as client:
                 try:
                     client.sendall(data)
                     client.shutdown(socket.SHUT_WR)

@@ -33,7 +33,7 @@ def as_nobody(*args, **options):
             ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
              "--inh-caps=-all", copy, *args],
             cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=60, **options)
+            timeout=harness.PATIENCE, **options)
 
 
 class Doctor(harness.unittest.TestCase):
@@ -93,7 +93,12 @@ class Doctor(harness.unittest.TestCase):
 class DoctorOfStacks(harness.Case):
     def test_a_server_is_asked_how_whole_its_stacks_are(self):
         server = self.serve()
-        server.wait_stored(harness.now_us())
+
+        def has_user_stacks():
+            harness.spin(0.03)
+            ends = server.status()["stack_ends"]
+            return sum(ends.values()) > ends.get("no user stack", 0)
+        harness.wait_until(has_user_stacks, "there are user stacks")
         done = harness.run("doctor", "--json", "--url", server.url)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         stacks = json.loads(done.stdout)["stacks"]

@@ -34,8 +34,10 @@ class Ledger(harness.Case):
             ledger = server.status()["ledger"]
             self.assert_balanced(ledger["kernel"], "kernel")
             self.assert_balanced(ledger["user"], "user")
-            # What is still in the ring is taken by nobody yet.
-            self.assertLessEqual(ledger["user"]["taken"], ledger["kernel"]["stored"])
+            # What is still in the ring is taken by nobody yet. A CPU counts a record after it
+            # is in the ring, and may be held up in between.
+            self.assertLessEqual(ledger["user"]["taken"],
+                                 ledger["kernel"]["stored"] + harness.CPUS)
 
     def test_metrics_agree_with_status(self):
         server = self.lossy_server()
@@ -55,7 +57,7 @@ class Ledger(harness.Case):
         server = self.lossy_server()
         lost = server.status()["ledger"]["kernel"]["dropped"]["ring_full"]
         server.wait_stored(harness.now_us())
-        series = server.api("series", **{"from": "now-5m", "until": "now", "step": "1s"})
+        series = server.api("series", **{"from": "now-1h", "until": "now", "step": "1s"})
         self.assertEqual(len(series["dropped"]), series["points"])
         self.assertGreaterEqual(sum(series["dropped"]), lost * 0.9, "losses are on the timeline")
         for taken, dropped in zip(series["taken"], series["dropped"]):
@@ -84,7 +86,7 @@ class Ledger(harness.Case):
         self.workload("stacks", harness.CPUS * 2)
         server = self.serve()
         harness.wait_until(lambda: server.status()["ledger"]["user"]["stored"] > 500,
-                           "500 samples are stored", 30)
+                           "500 samples are stored")
         ledger = server.status()["ledger"]
         self.assertEqual(sum(ledger["kernel"]["dropped"].values()), 0, ledger)
         self.assertEqual(sum(ledger["user"]["dropped"].values()), 0, ledger)

@@ -50,15 +50,13 @@ class Service(harness.Case):
         os.chmod(self.folder, 0o755)
         secret = self.path("secret")
         os.mkdir(secret, 0o700)
-        load = harness.Workload(secret, "shares", 1, 60, comm="hearth-secret")
+        load = harness.Workload(secret, "shares", 1, 600, comm="hearth-secret")
         self.addCleanup(load.__exit__)
         os.chown(secret, 65534, 65534)
         path = self.path("out.folded")
         limit = ["setpriv", "--no-new-privs", "--bounding-set", "-all," + ",".join(keep),
-                 "--inh-caps", "-all", harness.BIN]
-        done = subprocess.run([*limit, "record", "-p", str(load.pid), "-d", "2", "-o", path],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=60, check=False)
+                 "--inh-caps", "-all"]
+        done = harness.record_for(load.pid, 1, "-o", path, before=limit)
         self.assertEqual(done.returncode, 0, done.stderr)
         names = {name for frames, _ in harness.read_folded(path) for name in frames}
         self.assertIn("burn_heavy", names)

@@ -3,6 +3,7 @@ threads. The server, `hearth record` and `perf record` watch the same run and mu
 each other and with what the program measured of itself."""
 
 import collections
+import itertools
 import json
 import math
 import os
@@ -15,7 +16,6 @@ import harness
 FUNCTIONS = ("burn_heavy", "burn_middle", "burn_light")
 SECONDS = int(os.environ.get("HEARTH_SHARES_SECONDS", "30"))  # of CPU time, of each CPU
 RATE_HZ = 99
-WITHIN_POINTS = 3.0
 WITHIN_CPU_PERCENT = 3.0
 
 
@@ -24,6 +24,12 @@ def shares_of(stacks):
     total = sum(value for _, value in stacks)
     return {name: 100.0 * sum(value for frames, value in stacks if name in frames) / total
             for name in FUNCTIONS}
+
+
+def share_error(percent, *sample_counts):
+    """Five standard deviations of a share, or of the difference of two, in percent."""
+    part = percent / 100
+    return 500.0 * math.sqrt(part * (1 - part) * sum(1 / count for count in sample_counts))
 
 
 def read_perf(path):
@@ -46,7 +52,7 @@ class Shares(harness.Case):
         self.folded = self.path("run.folded")
         self.perf_data = self.path("perf.data")
         watchers = [
-            subprocess.Popen([harness.BIN, "record", "-p", str(load.pid), "-d", "600", "-o",
+            subprocess.Popen([harness.BIN, "record", "-p", str(load.pid), "-d", "3600", "-o",
                               self.folded], stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
             subprocess.Popen(["perf", "record", "-e", "cpu-clock", "-F", str(RATE_HZ), "-g", "-o",
@@ -62,7 +68,7 @@ class Shares(harness.Case):
         rows = collections.Counter()
         for row in top["rows"]:
             rows[row["name"]] += row["total_us"]
-        return top["total_us"], {name: 100.0 * rows[name] / top["total_us"] for name in FUNCTIONS}
+        return top, {name: 100.0 * rows[name] / top["total_us"] for name in FUNCTIONS}
 
     def test_everyone_agrees(self):
         harness.need_tool("perf")
@@ -74,23 +80,33 @@ class Shares(harness.Case):
         cpu_seconds = harness.cpu_seconds(load.pid)
         for watcher in watchers:
             watcher.send_signal(signal.SIGINT)
-            output = watcher.communicate(timeout=60)
+            output = watcher.communicate(timeout=harness.PATIENCE)
             # perf writes its file and then ends by the signal
             self.assertIn(watcher.returncode, (0, -signal.SIGINT), f"{watcher.args}: {output}")
         self.server.wait_stored(end_us)
 
         truth = {name: 100.0 * ns / sum(spent_ns) for name, ns in zip(FUNCTIONS, spent_ns)}
-        total_us, api = self.from_api(load.pid, start_us - 1000000, end_us + 1000000)
-        recorded = shares_of(harness.read_folded(self.folded))
-        perf = shares_of(read_perf(self.perf_data))
+        top, api = self.from_api(load.pid, start_us - 1000000, end_us + 1000000)
+        total_us = top["total_us"]
+        folded = harness.read_folded(self.folded)
+        recorded = shares_of(folded)
+        stacks = read_perf(self.perf_data)
+        perf = shares_of(stacks)
+        taken = {"API": top["samples"], "perf": len(stacks),
+                 "record": sum(value for _, value in folded) * RATE_HZ / 1e9}
         print(json.dumps({"truth": truth, "api": api, "record": recorded, "perf": perf,
+                          "samples": taken,
                           "cpu_s": {"hearth": total_us / 1e6, "proc": cpu_seconds,
                                     "clock": process_ns / 1e9}}, indent=1))
         for name in FUNCTIONS:
-            for who, share in (("API", api), ("record", recorded), ("perf", perf)):
-                self.assert_close(share[name], truth[name], WITHIN_POINTS, f"{who}: {name}")
-            self.assert_close(recorded[name], api[name], WITHIN_POINTS, f"record and API: {name}")
-            self.assert_close(perf[name], api[name], WITHIN_POINTS, f"perf and API: {name}")
+            shares = {"API": api[name], "record": recorded[name], "perf": perf[name]}
+            for who, share in shares.items():
+                self.assert_close(share, truth[name], share_error(truth[name], taken[who]),
+                                  f"{who}: {name}")
+            for one, other in itertools.combinations(shares, 2):
+                self.assert_close(shares[one], shares[other],
+                                  share_error(truth[name], taken[one], taken[other]),
+                                  f"{one} and {other}: {name}")
         self.assert_close(100 * total_us / 1e6 / cpu_seconds, 100.0,
                           WITHIN_CPU_PERCENT + self.sampling_error(cpu_seconds, end_us - start_us),
                           "CPU time in percent of /proc/PID/stat")
@@ -111,9 +127,9 @@ class Shares(harness.Case):
 
     def test_folded_names_the_program_first(self):
         harness.need_tool("gcc")
-        load = self.workload("shares", 1, 3, comm="hearth-shares")
+        load = self.workload("shares", 1, 600, comm="hearth-shares")
         path = self.path("short.folded")
-        done = harness.run("record", "-p", load.pid, "-d", 1, "-o", path)
+        done = harness.record_for(load.pid, 1, "-o", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         stacks = harness.read_folded(path)
         self.assertTrue(stacks, "one second of a busy program has samples")
