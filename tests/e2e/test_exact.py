@@ -3,72 +3,15 @@
 import contextlib
 import json
 import os
-import shutil
-import subprocess
-import tempfile
-import unittest
 
+import exact
 import harness
 
 CPU_CGROUPS = ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct")
 QUOTA_US, PERIOD_US = 5000, 100000
 
 
-class Exact(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, self.folder, True)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def compile(self, name):
-        path = self.path(name)
-        subprocess.run(["gcc", "-O1", "-g", "-fno-optimize-sibling-calls", "-pthread", "-o", path,
-                        os.path.join(harness.HERE, "programs", name + ".c")], check=True)
-        return path
-
-    def record(self, *args, **options):
-        """`hearth record --exact`; the report, if it was asked for as JSON."""
-        done = harness.run("record", "--exact", *args, timeout=120, **options)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout) if "--json" in args else done.stdout
-
-    def check_ledger(self, report):
-        switches = report["switches"]
-        self.assertEqual(switches["seen"],
-                         switches["sent"] + switches["unsampled"] + switches["open"] +
-                         switches["ended"] + sum(switches["filtered"].values()) +
-                         sum(switches["dropped"].values()))
-        return switches
-
-    @contextlib.contextmanager
-    def tracing(self, *args):
-        """Hearth that traces until the end; yields a list that has the report then."""
-        report = []
-        path = self.path("report.json")
-        tracer = subprocess.Popen(
-            [harness.BIN, "record", "--exact", "--json", "--report", path, "-d", "120", *args],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        try:
-            harness.wait_until(
-                lambda: any("prog_id" in one for one in harness.bpf_descriptors(tracer.pid)) and
-                self.is_attached(tracer.pid), "hearth traces", 60)
-            yield report
-            tracer.terminate()
-            self.assertEqual(tracer.wait(timeout=60), 0, tracer.stderr.read())
-            with open(path, encoding="utf-8") as file:
-                report.append(json.load(file))
-        finally:
-            tracer.kill()
-            tracer.wait()
-            tracer.stderr.close()
-
-    @staticmethod
-    def is_attached(pid):
-        """All four programs on the scheduler's events are links."""
-        return sum("link_id" in one for one in harness.bpf_descriptors(pid)) >= 4
-
+class Exact(exact.Case):
     def test_chain_of_three(self):
         """A waits for B waits for C: one stack has all three names and what they did."""
         program = self.compile("exact_chain")
