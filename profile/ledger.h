@@ -9,6 +9,8 @@
 #pragma once
 #include <stdint.h>
 
+#include "profile/delays.h"
+
 /* Why a sample was lost. Stored by name: append, never rename. */
 enum drop_reason {
 	/* in the kernel */
@@ -86,6 +88,8 @@ struct sampler_stats {
 	uint64_t sideband_records;
 	uint64_t sideband_lost; /* perf side-band records the kernel dropped */
 	uint64_t rescans;       /* /proc scans made to heal such losses */
+	/* From the event of a mapping until the kernel's walker has it, for processes it knows. */
+	struct delays mapping_pushes;
 	uint64_t processes, threads, executables, stacks_cached;
 	uint64_t bpf_run_ns, bpf_runs;       /* time inside the BPF programs; 0 when not measured */
 	uint64_t cpu_user_ns, cpu_system_ns; /* of this process */

@@ -183,11 +183,15 @@ static void note_changed(struct collector *collector, const struct sideband_even
 {
 	bool is_end = event->kind == SIDEBAND_EXIT && event->tid == event->pid;
 	size_t count = collector->changed_count;
-	if ((event->kind != SIDEBAND_MMAP && !is_end) || is_noted(collector, event->pid))
+	if (event->kind != SIDEBAND_MMAP && !is_end)
 		return;
-	const struct process *process = processes_find(collector->processes, event->pid);
+	struct process *process = processes_find(collector->processes, event->pid);
 	/* A process that nobody sampled yet may live for 20 ms only: its image is pushed, too. */
 	if (!process || (!process->umem_epoch && !process->is_new_image))
+		return;
+	if (!is_end && !process->unpushed_mono_ns)
+		process->unpushed_mono_ns = event->time_mono_ns;
+	if (is_noted(collector, event->pid))
 		return;
 	if (count < MAX_CHANGED)
 		collector->changed[collector->changed_count++] = event->pid;
@@ -243,6 +247,17 @@ static const uint64_t PUSH_AGAIN_NS = 1 * UINT64_C(1000000000);
  * ms each time: at most this part of a CPU. */
 enum { PUSH_SHARE = 30 };
 
+static void note_pushed(struct collector *collector, struct process *process)
+{
+	if (!process->unpushed_mono_ns)
+		return;
+	uint64_t now_mono_ns = (uint64_t)clock_mono_ns();
+	pthread_mutex_lock(&collector->lock);
+	delays_add(&collector->counts.mapping_pushes, now_mono_ns - process->unpushed_mono_ns);
+	pthread_mutex_unlock(&collector->lock);
+	process->unpushed_mono_ns = 0;
+}
+
 /* The kernel's walker gets the mappings of a process with its first sample, and again whenever
  * they changed: the next sample finds them there. False: it is too early for that. */
 static bool push_process(struct collector *collector, struct process *process, uint64_t now_mono_ns)
@@ -258,13 +273,15 @@ static bool push_process(struct collector *collector, struct process *process, u
 	process->umem_mono_ns = now_mono_ns;
 	uint64_t before_ns = (uint64_t)clock_thread_ns();
 	struct process_map *map = process_snapshot(process);
-	if (map && !collector->options.push(collector->options.ctx, process, map)) {
+	bool is_pushed = map && !collector->options.push(collector->options.ctx, process, map);
+	process_map_unref(map);
+	process->umem_cost_ns = (uint64_t)clock_thread_ns() - before_ns;
+	if (is_pushed) {
 		process->umem_epoch = process->map_epoch;
 		process->umem_files = files;
 		process->is_new_image = false;
+		note_pushed(collector, process);
 	}
-	process_map_unref(map);
-	process->umem_cost_ns = (uint64_t)clock_thread_ns() - before_ns;
 	return true;
 }
 
@@ -520,7 +537,9 @@ static void keep_house(struct collector *collector, uint64_t now_mono_ns)
 static bool wait_for_round(struct collector *collector)
 {
 	struct epoll_event events[4];
-	int count = epoll_wait(collector->epoll_fd, events, (int)ARRAY_LEN(events), ROUND_MS);
+	/* Events that came while the round was under way are at hand, so nothing wakes for them. */
+	int timeout_ms = collector->event_count ? MIN_ROUND_MS : ROUND_MS;
+	int count = epoll_wait(collector->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms);
 	for (int i = 0; i < count; i++)
 		if (events[i].data.fd == collector->wake_fd)
 			return false;

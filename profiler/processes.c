@@ -438,7 +438,8 @@ static void apply_comm(struct processes *processes, const struct sideband_event 
 		if (process->exec_id)
 			process->exec_id++; /* begin_new_exec() in fs/exec.c */
 		process->is_new_image = true;
-		process->exited_mono_ns = 0; /* the old leader did, when another thread called */
+		process->unpushed_mono_ns = 0; /* those mappings are gone */
+		process->exited_mono_ns = 0;   /* the old leader did, when another thread called */
 		process->cgroup_is_read = false; /* service managers move a child before it execs */
 	}
 	if (event->is_exec || event->tid == event->pid)

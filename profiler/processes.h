@@ -33,14 +33,15 @@ struct process {
 	uint64_t map_epoch;           /* moves with every change; no two processes share one */
 	struct process_map *snapshot; /* of the mappings at snapshot_epoch; NULL: none yet */
 	uint64_t snapshot_epoch;
-	uint32_t exec_id;        /* as last told with a sample; 0: not yet */
-	bool is_new_image;       /* execve(2) was seen, and it has not been pushed since */
-	uint64_t umem_epoch;     /* map_epoch that the kernel's walker has; 0: none */
-	uint64_t umem_files;     /* see unwinder_files_epoch() */
-	uint64_t umem_mono_ns;   /* when that was */
-	uint64_t umem_cost_ns;   /* CPU time that it took */
-	uint64_t exited_mono_ns; /* 0: lives */
-	uint64_t scan;           /* the last that saw it */
+	uint32_t exec_id;          /* as last told with a sample; 0: not yet */
+	bool is_new_image;         /* execve(2) was seen, and it has not been pushed since */
+	uint64_t umem_epoch;       /* map_epoch that the kernel's walker has; 0: none */
+	uint64_t umem_files;       /* see unwinder_files_epoch() */
+	uint64_t umem_mono_ns;     /* when that was */
+	uint64_t umem_cost_ns;     /* CPU time that it took */
+	uint64_t unpushed_mono_ns; /* of the first event that is not pushed yet; 0: none */
+	uint64_t exited_mono_ns;   /* 0: lives */
+	uint64_t scan;             /* the last that saw it */
 };
 
 struct thread {

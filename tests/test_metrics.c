@@ -19,7 +19,7 @@ enum { MAX_SERIES = 256, NAME_BYTES = 128, LINE_BYTES = 512 };
 
 struct exposition {
 	char family[NAME_BYTES]; /* of the last # TYPE */
-	bool is_counter;
+	bool is_counter, is_histogram;
 	char helped[NAME_BYTES]; /* of the last # HELP */
 	char families[MAX_SERIES][NAME_BYTES];
 	size_t family_count;
@@ -83,10 +83,11 @@ static bool take_type(struct exposition *e, const char *text)
 		return false;
 	snprintf(e->family, sizeof(e->family), "%.*s", (int)(end - text), text);
 	e->is_counter = !strcmp(end, " counter");
+	e->is_histogram = !strcmp(end, " histogram");
 	bool ends_total =
 		strlen(e->family) > 6 && !strcmp(e->family + strlen(e->family) - 6, "_total");
-	if ((!e->is_counter && strcmp(end, " gauge") != 0) || ends_total != e->is_counter ||
-	    strcmp(e->family, e->helped) != 0)
+	if ((!e->is_counter && !e->is_histogram && strcmp(end, " gauge") != 0) ||
+	    ends_total != e->is_counter || strcmp(e->family, e->helped) != 0)
 		return false;
 	for (size_t i = 0; i < e->family_count; i++)
 		if (!strcmp(e->families[i], e->family))
@@ -95,12 +96,26 @@ static bool take_type(struct exposition *e, const char *text)
 	return true;
 }
 
+/* Is it the family's own name, or one of those that a histogram has instead? */
+static bool is_of_family(const struct exposition *e, const char *name, size_t name_bytes)
+{
+	static const char *const parts[] = {"_bucket", "_sum", "_count"};
+	size_t family_bytes = strlen(e->family);
+	if (name_bytes < family_bytes || strncmp(name, e->family, family_bytes) != 0)
+		return false;
+	size_t part_bytes = name_bytes - family_bytes;
+	for (size_t i = 0; i < ARRAY_LEN(parts) && e->is_histogram; i++)
+		if (part_bytes == strlen(parts[i]) &&
+		    !memcmp(name + family_bytes, parts[i], part_bytes))
+			return true;
+	return !e->is_histogram && !part_bytes;
+}
+
 /* A sample line: of the family whose TYPE came last, with labels and a value, seen once. */
 static bool take_sample(struct exposition *e, const char *text)
 {
 	const char *end = name_end(text, false);
-	if (!end || strlen(e->family) != (size_t)(end - text) ||
-	    strncmp(text, e->family, (size_t)(end - text)) != 0)
+	if (!end || !is_of_family(e, text, (size_t)(end - text)))
 		return false;
 	end = labels_end(end);
 	if (!end || *end != ' ' || !is_value(end + 1) || e->series_count == MAX_SERIES)
@@ -174,6 +189,8 @@ static bool fake_stats(void *ctx, struct sampler_stats *stats)
 		.unwind_kernel = {.cap_bytes = 64, .used_bytes = 50, .loads = 4, .misses = 2},
 		.unwind_user = {.cap_bytes = 40, .used_bytes = 30, .loads = 3, .evictions = 1},
 	};
+	delays_add(&stats->mapping_pushes, 3000000);
+	delays_add(&stats->mapping_pushes, 1500000001);
 	stats->kernel.dropped[DROP_RING_FULL] = 99;
 	stats->user.dropped[DROP_QUEUE_FULL] = 15;
 	return true;
@@ -232,6 +249,12 @@ static const struct value_row value_rows[] = {
 	{"hearth_unwind_evictions_total{side=\"kernel\"}", "0"},
 	{"hearth_unwind_evictions_total{side=\"user\"}", "1"},
 	{"hearth_unwind_misses_total{side=\"kernel\"}", "2"},
+	{"hearth_mapping_push_seconds_bucket{le=\"0.002\"}", "0"},
+	{"hearth_mapping_push_seconds_bucket{le=\"0.005\"}", "1"},
+	{"hearth_mapping_push_seconds_bucket{le=\"1.000\"}", "1"},
+	{"hearth_mapping_push_seconds_bucket{le=\"+Inf\"}", "2"},
+	{"hearth_mapping_push_seconds_sum", "1.503000001"},
+	{"hearth_mapping_push_seconds_count", "2"},
 	{"hearth_sideband_lost_total", "3"},
 	{"hearth_bpf_run_seconds_total", "1.500000001"},
 	{"hearth_cpu_seconds_total{mode=\"user\"}", "2.000000000"},
@@ -343,6 +366,9 @@ static void test_strictness(void **state)
 		"# HELP a b\n# TYPE b gauge\nb 1\n",
 		"# HELP a b\n# TYPE a gauge\na 1\n# HELP a b\n# TYPE a gauge\n",
 		"# TYPE a gauge\na 1\n",
+		"# HELP a b\n# TYPE a gauge\na_sum 1\n",
+		"# HELP a b\n# TYPE a histogram\na 1\n",
+		"# HELP a b\n# TYPE a histogram\na_suma 1\n",
 		"\n",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -88,6 +90,24 @@ static void write_memory(struct json *json, const char *key, const struct unwind
 	json_close_object(json);
 }
 
+static void write_delays(struct json *json, const char *key, const struct delays *delays)
+{
+	json_key(json, key);
+	json_open_object(json);
+	json_key_u64(json, "count", delays->count);
+	json_key_u64(json, "sum_us", delays->sum_ns / NS_PER_US);
+	json_key_u64(json, "max_us", delays->max_ns / NS_PER_US);
+	json_key(json, "within_ms");
+	json_open_object(json);
+	for (unsigned int i = 0; i < DELAY_LIMITS; i++) {
+		char limit_ms[16];
+		snprintf(limit_ms, sizeof(limit_ms), "%" PRIu32, delays_limit_ms(i));
+		json_key_u64(json, limit_ms, delays->within[i]);
+	}
+	json_close_object(json);
+	json_close_object(json);
+}
+
 static void write_waiting(struct json *json, const struct waiting_stats *waiting)
 {
 	json_key(json, "waiting");
@@ -131,6 +151,7 @@ static void write_sampler(struct json *json, const struct sampler_stats *stats)
 	json_open_object(json);
 	write_memory(json, "kernel", &stats->unwind_kernel);
 	write_memory(json, "user", &stats->unwind_user);
+	write_delays(json, "mapping_pushes", &stats->mapping_pushes);
 	json_close_object(json);
 	write_waiting(json, &stats->waiting);
 	json_key_u64(json, "late_ticks", stats->late_ticks);

@@ -177,6 +177,20 @@ static void write_unwind_memory(struct buf *out, const struct unwind_memory *ker
 	      user->misses);
 }
 
+static void histogram(struct buf *out, const char *name, const char *help,
+		      const struct delays *delays)
+{
+	family(out, name, "histogram", help);
+	for (unsigned int i = 0; i < DELAY_LIMITS; i++) {
+		uint32_t limit_ms = delays_limit_ms(i);
+		buf_printf(out, "%s_bucket{le=\"%" PRIu32 ".%03" PRIu32 "\"} %" PRIu64 "\n", name,
+			   limit_ms / 1000, limit_ms % 1000, delays->within[i]);
+	}
+	buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum ", name, delays->count, name);
+	append_seconds(out, delays->sum_ns);
+	buf_printf(out, "%s_count %" PRIu64 "\n", name, delays->count);
+}
+
 static void write_plain(struct buf *out, const struct sampler_stats *stats)
 {
 	for (size_t i = 0; i < ARRAY_LEN(plain_metrics); i++) {
@@ -246,6 +260,9 @@ static void write_sampler(struct buf *out, const struct web_context *context)
 	write_ledgers(out, &stats.kernel, &stats.user);
 	write_stack_ends(out, &stats);
 	write_unwind_memory(out, &stats.unwind_kernel, &stats.unwind_user);
+	histogram(out, "hearth_mapping_push_seconds",
+		  "From a new mapping of code until the kernel's stack walker has it.",
+		  &stats.mapping_pushes);
 	write_symbols(out, context);
 	write_plain(out, &stats);
 	write_cpu(out, &stats);
