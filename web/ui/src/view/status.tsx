@@ -94,6 +94,17 @@ function waitingFacts(s: Status): Fact[] {
 	const count = (key: string): number => counts[key] ?? 0;
 	if (method === "") return [["Sampled", "no", whyOff]];
 	const periodUs = count("period_us");
+	if (count("passes") === 0)
+		return [
+			["Sampled by", method],
+			["Waits met", formatCount(count("visits"))],
+			[
+				"Stacks taken",
+				formatCount(count("walks")),
+				`about one for each ${formatNs(periodUs * 1e3)} waited`,
+			],
+			["Not seen", formatNs(count("unseen_us") * 1e3), "waited by threads that ended before"],
+		];
 	const passUs = count("cpu_us") / Math.max(1, count("passes"));
 	const sinceUs = s.nowUs - s.startUs;
 	const hertz = periodUs > 0 ? Number((1e6 / periodUs).toPrecision(3)) : 0;
