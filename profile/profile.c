@@ -207,13 +207,15 @@ struct location_key {
 };
 
 /* An address in a file means the same code for ever; one in JIT memory or in no mapping may
- * be another function in another process. */
+ * be another function in another process, and one in the kernel another one later, as modules and
+ * BPF programs come and go. */
 static bool address_is_identity(const struct profile *profile,
 				const struct profile_location *location)
 {
 	const char *filename =
 		profile_string(profile, profile->mappings[location->mapping].filename);
-	return location->vaddr && location->mapping && strcmp(filename, "[jit]");
+	return location->vaddr && location->mapping && strcmp(filename, "[jit]") != 0 &&
+	       strcmp(filename, "[kernel.kallsyms]") != 0;
 }
 
 static bool same_lines(const struct profile_line *a, const struct profile_line *b, uint32_t count)

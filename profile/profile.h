@@ -154,8 +154,8 @@ int profile_add_function(struct profile *profile, const struct profile_function 
 			 uint32_t *id);
 /* A location in a file is its (mapping, vaddr): the lines given first stay, and one without
  * lines takes those that come later. Where the address does not say which code it is (vaddr 0,
- * no mapping, "[jit]"), the lines are part of its identity. first_line and line_count of
- * `location` are ignored. */
+ * no mapping, "[jit]", and "[kernel.kallsyms]", where modules and BPF programs come and go), the
+ * lines are part of its identity. first_line and line_count of `location` are ignored. */
 int profile_add_location(struct profile *profile, const struct profile_location *location,
 			 const struct profile_line *lines, uint32_t line_count, uint32_t *id);
 /* Give a location other lines than it has, innermost first; those it had are forgotten.

@@ -130,6 +130,11 @@ static void addresses_outside_files_are_no_identity(void **state)
 	b = maker_location(profile, "/bin/x", 0, "f", "inlined");
 	assert_int_not_equal(a, b);
 	assert_int_equal(maker_location(profile, "/bin/x", 0, "f", NULL), a);
+	a = maker_location(profile, "[kernel.kallsyms]", 0x10, "first_program", NULL);
+	b = maker_location(profile, "[kernel.kallsyms]", 0x10, "other_program", NULL);
+	assert_int_not_equal(a, b);
+	assert_int_equal(maker_location(profile, "[kernel.kallsyms]", 0x10, "other_program", NULL),
+			 b);
 }
 
 static void named_location(void **state)
