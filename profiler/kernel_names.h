@@ -4,7 +4,8 @@
  * Reading the table costs some 70 ms, so it is not done for every address that it lacks: at
  * once when the last look is 2 s old, then less often the longer looking does not help, at
  * least once a minute. Code that comes and goes may have given its place to other code, so
- * what is known of it is a minute old at the most. One thread.
+ * what is known of it is a minute old at the most, and 10 s when it is known that some came or
+ * went. One thread.
  */
 #pragma once
 #include "base/auto.h"
@@ -21,6 +22,9 @@ AUTO_DEFINE(kernel_names)
 /* Read the table now. On failure the one before stays. open(2)'s errors, and those of
  * kallsyms_read(), whose text says what the kernel hides and what helps. */
 int kernel_names_read(struct kernel_names *names, int64_t now_mono_ns, struct err *err);
+
+/* Code came or went since the table was read. */
+void kernel_names_note_change(struct kernel_names *names);
 
 /* NULL: not read successfully so far. Borrowed until the next call of the others. */
 const struct kallsyms *kernel_names_table(const struct kernel_names *names);

@@ -1,11 +1,14 @@
 #include "profiler/namer.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "profiler/draft.h"
 
+enum { MAX_PROGRAMS = 16384 };
 enum { HOST_BYTES = 256, DEMANGLED_BYTES = 16 << 20 /* of names, kept from batch to batch */ };
 
 struct namer {
@@ -13,6 +16,7 @@ struct namer {
 	struct walked_stack walked;
 	struct demangle_cache *demangled;
 	struct kernel_names *kernel;
+	uint64_t programs; /* hash of their ids as of the last batch */
 	char host[HOST_BYTES];
 };
 
@@ -22,6 +26,25 @@ static void read_kernel_names(struct namer *namer)
 	struct err err = {0};
 	if (kernel_names_read(namer->kernel, clock_mono_ns(), &err) && namer->options.warn)
 		namer->options.warn(namer->options.ctx, err.text);
+}
+
+/* Of the ids of all BPF programs, which are never used again: another one when some came or went.
+ * Asking for one takes less than a microsecond. */
+static uint64_t hash_programs(void)
+{
+	uint64_t hash = 0;
+	uint32_t id = 0;
+	for (int i = 0; i < MAX_PROGRAMS && !bpf_prog_get_next_id(id, &id); i++)
+		hash = hash_mix(hash, id);
+	return hash;
+}
+
+static void look_for_programs(struct namer *namer)
+{
+	uint64_t programs = hash_programs();
+	if (programs != namer->programs)
+		kernel_names_note_change(namer->kernel);
+	namer->programs = programs;
 }
 
 int namer_new(struct namer **out, const struct namer_options *options, struct err *err)
@@ -132,6 +155,7 @@ static int name_switches(const struct draft_tools *tools, const struct batch *ba
 int namer_name(struct namer *namer, const struct batch *batch, struct named_batch *out,
 	       struct err *err)
 {
+	look_for_programs(namer);
 	struct draft_tools tools = tools_of(namer);
 	AUTO_FINI(named_batch_fini) struct named_batch named = {0};
 	int rc = name_samples(&tools, batch, &named.cpu);

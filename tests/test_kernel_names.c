@@ -115,6 +115,20 @@ static void gone_programs_make_way(void **state)
 	expect_after(fixture, 60, 0xffffffffc0201010, NULL);
 }
 
+static void programs_known_to_change_make_way_sooner(void **state)
+{
+	struct fixture *fixture = *state;
+	write_table(fixture, first_program);
+	expect_after(fixture, 2, 0xffffffffc0201010, "bpf_prog_6deef7357e7b4530_first");
+	write_table(fixture, other_program);
+	kernel_names_note_change(fixture->names);
+	expect_after(fixture, 9, 0xffffffffc0201010, "bpf_prog_6deef7357e7b4530_first");
+	expect_after(fixture, 1, 0xffffffffc0201010, "bpf_prog_0123456789abcdef_other");
+	/* It is known now. */
+	write_table(fixture, first_program);
+	expect_after(fixture, 59, 0xffffffffc0201010, "bpf_prog_0123456789abcdef_other");
+}
+
 /* The kernel itself does not change: its names are never a reason to look. */
 static void the_kernel_stays(void **state)
 {
@@ -166,9 +180,13 @@ static void nothing_to_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_FILE(new_programs_are_found_soon), WITH_FILE(looking_in_vain_gets_rare),
-		WITH_FILE(gone_programs_make_way),      WITH_FILE(the_kernel_stays),
-		WITH_FILE(failures_keep_the_table),     cmocka_unit_test(nothing_to_read),
+		WITH_FILE(new_programs_are_found_soon),
+		WITH_FILE(looking_in_vain_gets_rare),
+		WITH_FILE(gone_programs_make_way),
+		WITH_FILE(the_kernel_stays),
+		WITH_FILE(failures_keep_the_table),
+		cmocka_unit_test(nothing_to_read),
+		WITH_FILE(programs_known_to_change_make_way_sooner),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
