@@ -50,6 +50,12 @@ export function resolvePath(
 	return { node, whole: true };
 }
 
+/* The same node in another tree, or null when that has none. */
+export function carryNode(from: CallTree, to: CallTree, node: number): number | null {
+	const found = resolvePath(to, encodePath(from, node));
+	return found.whole ? found.node : null;
+}
+
 export function isPath(text: string): boolean {
 	return text.length % CHARS === 0 && /^[\w-]*$/.test(text);
 }

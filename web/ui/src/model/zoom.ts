@@ -6,6 +6,7 @@
  */
 import type { CallTree } from "./calltree";
 import type { Window } from "./flame";
+import { encodePath, resolvePath } from "./nodepath";
 
 export interface Span {
 	readonly a: number /* shares of the node's width, 0 <= a < b <= 1 */;
@@ -37,6 +38,14 @@ export function anchorOf(tree: CallTree, window: Window): { readonly node: numbe
 	const a = Math.max(0, (window.x0 - start) / width);
 	const b = Math.min(1, (window.x1 - start) / width);
 	return { node, span: a < 1e-6 && b > 1 - 1e-6 ? WHOLE : { a, b } };
+}
+
+/* The window on the same code in another tree; where that is gone, on the whole of its callers. */
+export function carryWindow(from: CallTree, to: CallTree, window: Window): Window {
+	if (from === to) return window;
+	const { node, span } = anchorOf(from, window);
+	const found = resolvePath(to, encodePath(from, node));
+	return windowOf(to, found.node, found.whole ? span : WHOLE);
 }
 
 /* Shift and clamp to [0, total] without changing the width. */

@@ -6,12 +6,12 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type CallTree, Kind, heaviestChildOf, nameOf, pathOf, siblingOf } from "../model/calltree";
 import { formatCount, formatNs, formatShare } from "../model/format";
 import { shortName } from "../model/names";
-import { encodePath, resolvePath } from "../model/nodepath";
+import { carryNode, encodePath, resolvePath } from "../model/nodepath";
 import { reasonOfNode, reasonTitle, toggleReason } from "../model/reasons";
 import { type Matches, findMatches, matchedNs, parseSearch } from "../model/search";
 import { parseSelector } from "../model/selector";
 import type { UrlState } from "../model/urlstate";
-import { WHOLE, anchorOf, windowOf } from "../model/zoom";
+import { type Span, WHOLE, anchorOf, carryWindow, windowOf } from "../model/zoom";
 import { KIND_NAMES, type Theme, kindColor } from "./colors";
 import { FlameCanvas } from "./flamecanvas";
 import { FlameMenu, FlameTip, type MenuAction, type Place, hasFunction } from "./flametip";
@@ -33,8 +33,16 @@ interface Props {
 }
 
 interface Pointed {
+	readonly tree: CallTree;
 	readonly node: number;
 	readonly place: Place;
+}
+
+/* A live page gets a new tree every few seconds: what is pointed at stays, when it is there. */
+function stillThere(pointed: Pointed | null, tree: CallTree): Pointed | null {
+	if (!pointed || pointed.tree === tree) return pointed;
+	const node = carryNode(pointed.tree, tree, pointed.node);
+	return node === null ? null : { tree, node, place: pointed.place };
 }
 
 /* The text of a search for exactly this function. */
@@ -138,6 +146,8 @@ function frameKeys(k: Keying): Readonly<Record<string, () => void>> {
 	};
 }
 
+const placeText = (zoom: string, span: Span): string => `${zoom} ${span.a} ${span.b}`;
+
 export function FlameView({
 	tree,
 	state,
@@ -159,15 +169,18 @@ export function FlameView({
 	const resolved = useMemo(() => resolvePath(tree, state.zoom), [tree, state.zoom]);
 	const zoomed = resolved.node;
 	const { found, fault } = useMatches(tree, state.search);
-	const [hover, setHover] = useState<Pointed | null>(null);
-	const [menu, setMenu] = useState<Pointed | null>(null);
+	const [lastHover, setHover] = useState<Pointed | null>(null);
+	const [lastMenu, setMenu] = useState<Pointed | null>(null);
+	const hover = useMemo(() => stillThere(lastHover, tree), [lastHover, tree]);
+	const menu = useMemo(() => stillThere(lastMenu, tree), [lastMenu, tree]);
 	const [focusPath, setFocusPath] = useState(state.zoom);
 	const [hasFocus, setHasFocus] = useState(false);
 	const focused = useMemo(() => resolvePath(tree, focusPath).node, [tree, focusPath]);
-	const shownTree = useRef<CallTree | null>(null);
+	const shown = useRef<{ readonly tree: CallTree; readonly at: string } | null>(null);
 
 	const zoomTo = (node: number): void => {
 		setFocusPath(encodePath(tree, node));
+		canvas.current?.moveTo(windowOf(tree, node));
 		go({ zoom: encodePath(tree, node), span: WHOLE });
 	};
 	const latest = useRef({ tree, zoomTo, go, setFocusPath });
@@ -186,27 +199,37 @@ export function FlameView({
 			onRest: (window) => {
 				const { tree: now, go: navigate } = latest.current;
 				const { node, span } = anchorOf(now, window);
-				navigate({ zoom: encodePath(now, node), span }, "slide");
+				const zoom = encodePath(now, node);
+				if (shown.current) shown.current = { ...shown.current, at: placeText(zoom, span) };
+				navigate({ zoom, span }, "slide");
 			},
-			onHover: (node, x, y) => setHover(node === null ? null : { node, place: { x, y } }),
+			onHover: (node, x, y) =>
+				setHover(node === null ? null : { tree: latest.current.tree, node, place: { x, y } }),
 			onClick: (node) => {
 				elements.current.tree?.focus({ preventScroll: true });
 				setHasFocus(false);
 				latest.current.zoomTo(node);
 			},
-			onMenu: (node, x, y) => (setHover(null), setMenu({ node, place: { x, y } })),
+			onMenu: (node, x, y) => (
+				setHover(null),
+				setMenu({ tree: latest.current.tree, node, place: { x, y } })
+			),
 		});
 		canvas.current = made;
 		return () => made.free();
 	}, []);
 
 	useEffect(() => {
-		const isSameTree = shownTree.current === tree;
+		const before = shown.current;
+		const isSameTree = before?.tree === tree;
+		const at = placeText(state.zoom, state.span);
+		shown.current = { tree, at };
 		if (!isSameTree) {
-			setHover(null); /* its node is of the tree before */
-			setMenu(null);
+			setHover((p) => stillThere(p, tree));
+			setMenu((p) => stillThere(p, tree));
 		}
-		shownTree.current = tree;
+		/* Whoever moves the window is ahead of the URL. */
+		const moving = before?.at === at && canvas.current?.isMoving() ? canvas.current : null;
 		canvas.current?.show(
 			{
 				tree,
@@ -216,8 +239,10 @@ export function FlameView({
 				theme,
 				focused: hasFocus ? focused : null,
 			},
-			windowOf(tree, zoomed, resolved.whole ? state.span : WHOLE),
-			isSameTree,
+			moving && before
+				? carryWindow(before.tree, tree, moving.currentWindow())
+				: windowOf(tree, zoomed, resolved.whole ? state.span : WHOLE),
+			isSameTree && !moving,
 		);
 	}, [tree, zoomed, state.span.a, state.span.b, found, state.layout, theme, focused, hasFocus]);
 
@@ -228,7 +253,8 @@ export function FlameView({
 	const move = (node: number): void => setFocusPath(encodePath(tree, node));
 	const openMenu = (): void => {
 		const box = canvas.current?.boxOf(focused);
-		if (box) setMenu({ node: focused, place: { x: Math.max(0, box.left) + 20, y: box.top + 20 } });
+		if (box)
+			setMenu({ tree, node: focused, place: { x: Math.max(0, box.left) + 20, y: box.top + 20 } });
 	};
 	const isFlame = state.layout === "flame";
 	const acting: Acting = { tree, state, go, zoomTo, onOnlyRoot, isFixed };
@@ -302,7 +328,7 @@ export function FlameView({
 						</div>
 					</div>
 				</div>
-				{pointed && !menu && pointed.node < tree.count && (
+				{pointed && !menu && (
 					<FlameTip
 						tree={tree}
 						node={pointed.node}
@@ -311,7 +337,7 @@ export function FlameView({
 						place={pointed.place}
 					/>
 				)}
-				{menu && menu.node < tree.count && (
+				{menu && (
 					<FlameMenu
 						tree={tree}
 						node={menu.node}

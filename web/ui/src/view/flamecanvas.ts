@@ -7,6 +7,7 @@
 import type { CallTree } from "../model/calltree";
 import { layoutFlame, nodeAt, type Window } from "../model/flame";
 import { shortName } from "../model/names";
+import { carryNode } from "../model/nodepath";
 import type { Matches } from "../model/search";
 import { between, panBy, zoomAt } from "../model/zoom";
 import { flamePaint, nodeShades, type Theme } from "./colors";
@@ -44,7 +45,7 @@ export class FlameCanvas {
 	private hovered: number | null = null;
 	private frame = 0;
 	private glide = 0;
-	private restTimer = 0;
+	private restTimer = 0; /* 0: nothing moves */
 	private pressTimer = 0;
 	private readonly pointers = new Map<number, { x: number; y: number }>();
 	private dragged = 0;
@@ -78,14 +79,26 @@ export class FlameCanvas {
 		if (before?.tree !== input.tree) {
 			this.shades = nodeShades(input.tree);
 			this.shortNames = [];
-			this.hovered = null;
+			this.hovered =
+				before && this.hovered !== null ? carryNode(before.tree, input.tree, this.hovered) : null;
 		}
 		this.input = input;
+		if (isAnimated && before?.tree === input.tree) this.moveTo(target);
+		else this.jumpTo(target);
 		this.resize();
 		if (before?.isFlame !== input.isFlame)
 			this.scroller.scrollTop = input.isFlame ? this.scroller.scrollHeight : 0;
-		if (isAnimated && before?.tree === input.tree) this.glideTo(target);
-		else this.jumpTo(target);
+	}
+
+	/* Ends a motion that has not come to rest. */
+	moveTo(target: Window): void {
+		window.clearTimeout(this.restTimer);
+		this.restTimer = 0;
+		this.glideTo(target);
+	}
+
+	isMoving(): boolean {
+		return this.restTimer !== 0;
 	}
 
 	/* CSS px in the scroller's box. */
@@ -178,7 +191,10 @@ export class FlameCanvas {
 		this.window = window_;
 		this.redraw();
 		window.clearTimeout(this.restTimer);
-		this.restTimer = window.setTimeout(() => this.events.onRest(this.window), REST_MS);
+		this.restTimer = window.setTimeout(() => {
+			this.restTimer = 0;
+			this.events.onRest(this.window);
+		}, REST_MS);
 	}
 
 	private redraw(): void {

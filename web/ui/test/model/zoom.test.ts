@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { encodePath, isPath, resolvePath } from "../../src/model/nodepath";
-import { WHOLE, anchorOf, between, panBy, windowOf, zoomAt } from "../../src/model/zoom";
+import { carryNode, encodePath, isPath, resolvePath } from "../../src/model/nodepath";
+import { WHOLE, anchorOf, between, carryWindow, panBy, windowOf, zoomAt } from "../../src/model/zoom";
 import { SMALL, tree } from "./trees";
 
 const t = tree(SMALL);
@@ -24,6 +24,14 @@ describe("windows", () => {
 		const back = windowOf(t, found.node, found.span);
 		expect(back.x0).toBeCloseTo(window.x0, 6);
 		expect(back.x1).toBeCloseTo(window.x1, 6);
+	});
+	test("carried to another tree: the same part of the same code, or its callers", () => {
+		const later = tree(["all", 0, ["new", 40], ["a", 20, ["c", 60]]]);
+		expect([3, 2, 4, 0].map((i) => carryNode(t, later, i))).toEqual([3, null, null, 0]);
+		const c = carryWindow(t, later, { x0: 25, x1: 40 });
+		expect([c.x0, c.x1]).toEqual([expect.closeTo(50, 6), expect.closeTo(80, 6)]);
+		expect(carryWindow(t, later, { x0: 0, x1: 20 })).toEqual({ x0: 40, x1: 120 });
+		expect(carryWindow(t, t, { x0: 25, x1: 40 })).toEqual({ x0: 25, x1: 40 });
 	});
 	test("zoom keeps the point under the pointer", () => {
 		const w = zoomAt({ x0: 0, x1: 100 }, 0.25, 0.5, 100);
