@@ -12,5 +12,5 @@ export default defineConfig({
 		reportCompressedSize: true,
 	},
 	server: { proxy: { "/api": "http://127.0.0.1:4040", "/debug": "http://127.0.0.1:4040" } },
-	test: { include: ["test/model/*.test.ts", "test/api.test.ts"], environment: "node" },
+	test: { include: ["test/model/*.test.ts", "test/api.test.ts"], environment: "node", testTimeout: 60_000 },
 });

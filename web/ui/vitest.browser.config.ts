@@ -6,8 +6,8 @@ export default defineConfig({
 	test: {
 		include: ["test/browser*.test.ts"],
 		environment: "node",
-		testTimeout: 60_000,
-		hookTimeout: 60_000,
+		testTimeout: 600_000 /* each wait has its own end */,
+		hookTimeout: 300_000,
 		fileParallelism: false,
 		sequence: { concurrent: false },
 		bail: 0,

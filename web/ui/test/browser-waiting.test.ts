@@ -73,7 +73,11 @@ test.each(["light", "dark"] as const)("off-CPU and wall, %s", async (colorScheme
 			await visit(`?type=${type}`, { colorScheme, viewport: { width, height: 900 } }, async (page) => {
 				await ready(page);
 				expect(await page.locator(".group-by select").inputValue()).toBe("reason");
-				expect(await page.locator(".reasons button").count()).toBe(type === "wall" ? 15 : 14);
+				const all = type === "wall" ? 15 : 14;
+				await until(
+					"all reasons",
+					async () => (await page.locator(".reasons button").count()) === all,
+				);
 				expect(await page.locator(".reasons button").first().innerText()).toMatch(
 					type === "wall" ? /^running/ : /^run queue/,
 				);
@@ -191,15 +195,10 @@ test("what is still arriving is marked, and said at the cursor", async () => {
 		await ready(page);
 		const box = (await page.locator(".u-over").boundingBox())!;
 		await page.mouse.move(box.x + box.width - 4, box.y + 40);
-		await until("the sentence", async () =>
-			(await page.locator(".time-tip").innerText()).includes("Still arriving"),
-		);
+		await page.locator(".time-tip", { hasText: "Still arriving" }).waitFor();
 		await shot(page, "offcpu-arriving");
 		await page.mouse.move(box.x + box.width / 2, box.y + 40);
-		await until(
-			"not there",
-			async () => !(await page.locator(".time-tip").innerText()).includes("Still arriving"),
-		);
+		await page.locator(".time-tip:not(:has-text('Still arriving'))").waitFor();
 	});
 });
 test("the table, and the status of the sampler", async () => {
@@ -228,11 +227,11 @@ test.each([1440, 390])("an exact trace: asked for, followed, shown, closed; %d p
 		expect(await dialog.getByRole("alert").innerText()).toContain("The shortest wait is a number of µs.");
 		expect(await dialog.getByRole("button", { name: "Trace" }).isDisabled()).toBe(true);
 		await dialog.getByLabel("Shortest wait, µs").fill("100");
-		await dialog.getByLabel("seconds").fill("20");
+		await dialog.getByLabel("seconds").fill("60");
 		await shot(page, `trace-dialog-${width}`);
 		await page.keyboard.press("Enter");
 		await until("the URL", () => /^\d+$/.test(param(page, "trace") ?? ""));
-		expect(mock.asked).toContain("/api/v1/trace?seconds=20&pid=812&min_us=100");
+		expect(mock.asked).toContain("/api/v1/trace?seconds=60&pid=812&min_us=100");
 		await page.getByText("Tracing…").waitFor();
 		await page.getByRole("button", { name: "Stop now" }).click();
 		await page.locator(".flame-scroll").waitFor();
@@ -268,8 +267,8 @@ test("a trace that cannot be had says why, and is closed by Escape", async () =>
 		{},
 		async (page) => {
 			await ready(page);
-			await page.request.post(`${mock.url}api/v1/trace?seconds=50`);
 			await page.getByRole("button", { name: "Trace exactly" }).click();
+			await page.request.post(`${mock.url}api/v1/trace?seconds=600`);
 			await page.getByRole("button", { name: "Trace", exact: true }).click();
 			await page.getByRole("alert").getByText("one at a time").waitFor();
 			await page.keyboard.press("Escape");

@@ -15,6 +15,9 @@ const ARGS = [
 	"--disable-sync",
 ];
 const WIDE = { width: 1600, height: 1000 };
+/* Only a page that is broken waits as long: others may have the machine for a while. */
+const PATIENCE_MS = 120_000;
+const STILL_FRAMES = 10; /* of animation; a glide changes the picture in each */
 
 /* Where the built page is. */
 export const DIST = process.env["HEARTH_UI_DIST"] ?? new URL("../dist", import.meta.url).pathname;
@@ -26,6 +29,7 @@ export function startBrowser(): Promise<Browser> {
 	return chromium.launch({
 		executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
 		args: ARGS,
+		timeout: PATIENCE_MS,
 	});
 }
 
@@ -38,6 +42,7 @@ export async function visitPage(
 	allowed = /^$/,
 ): Promise<void> {
 	const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+	context.setDefaultTimeout(PATIENCE_MS);
 	const page = await context.newPage();
 	const said: string[] = [];
 	page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
@@ -62,13 +67,17 @@ export const shot = (page: Page, name: string): Promise<Buffer> =>
 export const focusedText = (page: Page): Promise<string> =>
 	page.locator('[role=treeitem][aria-selected="true"]').innerText();
 
+/* All that is asked for at first is there, and drawn. */
 export async function ready(page: Page): Promise<void> {
+	await page.locator(".host").waitFor({ state: "attached" });
 	await page.locator(".plot canvas").waitFor();
 	await page.locator('[role=treeitem][aria-selected="true"]').waitFor({ state: "attached" });
+	await until("a drawn flame graph", async () => (await colorCount(page)) > 1);
+	await still(page);
 }
 
 export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-	const deadline = Date.now() + 10_000;
+	const deadline = Date.now() + PATIENCE_MS;
 	while (!(await holds())) {
 		if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
 		await new Promise((done) => setTimeout(done, 30));
@@ -80,25 +89,46 @@ export async function clickFlame(page: Page, share: number, row: number): Promis
 	await canvas(page).click({ position: { x: box.width * share, y: row * 20 + 10 } });
 }
 
-export async function pixels(page: Page): Promise<string> {
-	return page
-		.locator(".flame-pin canvas")
-		.first()
-		.evaluate((element) => (element as HTMLCanvasElement).toDataURL());
+const boxes = (page: Page) => page.locator(".flame-pin canvas").first();
+
+export const pixels = (page: Page): Promise<string> =>
+	boxes(page).evaluate((element) => (element as HTMLCanvasElement).toDataURL());
+
+/* The picture of the flame graph once nothing moves any more. */
+export async function still(page: Page): Promise<string> {
+	await boxes(page).evaluate(async (element, wanted) => {
+		const canvas = element as HTMLCanvasElement;
+		const look = (): Uint32Array => {
+			const copy = Object.assign(document.createElement("canvas"), {
+				width: canvas.width,
+				height: canvas.height,
+			});
+			const pen = copy.getContext("2d", { willReadFrequently: true })!;
+			pen.drawImage(canvas, 0, 0);
+			return new Uint32Array(pen.getImageData(0, 0, copy.width, copy.height).data.buffer);
+		};
+		let picture = look();
+		for (let same = 0; same < wanted; ) {
+			await new Promise((done) => requestAnimationFrame(done));
+			const now = look();
+			const isSame = now.length === picture.length && now.every((color, i) => color === picture[i]);
+			same = isSame ? same + 1 : 0;
+			picture = now;
+		}
+	}, STILL_FRAMES);
+	return pixels(page);
 }
 
-/* Distinct colours on the canvas: a blank one has a single one. */
+/* Distinct colours on the canvas: a blank one has a single one. Read from a copy, as Chromium
+ * grumbles on the console about canvases that are read often. */
 export async function colorCount(page: Page): Promise<number> {
-	return page
-		.locator(".flame-pin canvas")
-		.first()
-		.evaluate((element) => {
-			const c = element as HTMLCanvasElement;
-			const data = new Uint32Array(
-				c.getContext("2d")!.getImageData(0, 0, c.width, c.height).data.buffer,
-			);
-			return new Set(data).size;
-		});
+	return boxes(page).evaluate((element) => {
+		const { width, height } = element as HTMLCanvasElement;
+		const copy = Object.assign(document.createElement("canvas"), { width, height });
+		const pen = copy.getContext("2d", { willReadFrequently: true })!;
+		pen.drawImage(element as HTMLCanvasElement, 0, 0);
+		return new Set(new Uint32Array(pen.getImageData(0, 0, width, height).data.buffer)).size;
+	});
 }
 
 /* Canvases follow a new size of the window with a frame's delay, so ask until it holds. */

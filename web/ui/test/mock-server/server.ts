@@ -351,6 +351,8 @@ export async function startMock(options: MockOptions): Promise<Mock> {
 			serveApi({ mock, options, traces }, request.method ?? "GET", url, response);
 		else void serveFile(options, url.pathname, response);
 	});
+	/* By default 5 s, as often as the page asks: now and then a question would meet the end. */
+	server.keepAliveTimeout = 0;
 	await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
 	const { port } = server.address() as AddressInfo;
 	const mock: Mock = {

@@ -1,7 +1,7 @@
-/* trace: exact traces of the made-up machine. A trace takes a tenth of the seconds it is asked for. */
+/* trace: exact traces of the made-up machine. */
 import { encodeFlameTable, makeTree } from "./data";
 
-const SECOND_MS = 100;
+const SECOND_MS = 1000;
 const REPLY = { accepted: 202, conflict: 409, notFound: 404 };
 
 export interface Reply {
