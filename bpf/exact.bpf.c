@@ -119,7 +119,7 @@ static __always_inline void note(__u32 stat)
 {
 	__u64 *value = bpf_map_lookup_elem(&trace_stats, &stat);
 	if (value)
-		*value += 1;
+		__sync_fetch_and_add(value, 1);
 }
 
 static __always_inline __u32 is_asked_for(__u32 pid, __u32 tid)

@@ -239,7 +239,8 @@ static void *watch(void *ctx)
 		while (!waiting->stops && pthread_cond_timedwait(&waiting->stopping, &waiting->lock,
 								 &until) != ETIMEDOUT)
 			;
-		check_leader(waiting);
+		if (!waiting->stops) /* or there would be another pass, when all is over */
+			check_leader(waiting);
 	}
 	pthread_mutex_unlock(&waiting->lock);
 	return NULL;
