@@ -294,13 +294,22 @@ class Witness(exact.Case):
             sums = perf.sums()
         threads = {row["tid"]: row for row in reports[0]["threads"]}
         self.assertEqual(len(rows), 6 + SPINNERS)
-        judged = []
-        for name, tid, _ in rows:
+        judged, compared = [], 0
+        for name, tid, own in rows:
             thread, (off, ran) = threads[tid], sums[tid]
-            judged.append((tid, f"perf sched, {name}, off the CPU", thread["off_us"] / 1e6, off))
-            if name == "spin":
-                judged.append((tid, f"perf sched, {name}, on a CPU", thread["running_us"] / 1e6,
-                               ran))
+            is_spinner = name == "spin"
+            off_cpu, on_cpu = thread["off_us"] / 1e6, thread["running_us"] / 1e6
+            judged.append((tid, f"its own clock, {name}", off_cpu + is_spinner * on_cpu, own))
+            # perf lost some switch of it: less may be in its file than it was told to take.
+            if abs(off + is_spinner * ran - own) > WITHIN * own:
+                say(f"perf sched, {name}: {off:.6f} s of {own:.6f} s by its own clock: left out")
+                continue
+            compared += 1
+            judged.append((tid, f"perf sched, {name}, off the CPU", off_cpu, off))
+            if is_spinner:
+                judged.append((tid, f"perf sched, {name}, on a CPU", on_cpu, ran))
+        if compared < len(rows) / 2:
+            raise Unclear(f"perf sched has {compared} of {len(rows)} threads right")
         self.assert_same(reports[0], judged)
 
     def test_perf_sched(self):
